@@ -1,0 +1,75 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+var declaredEncoding = regexp.MustCompile(`^<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
+
+// toUTF8 decodes UTF-8, UTF-16 (by byte order mark or by the look of "<?") and
+// ISO-8859-1 or US-ASCII by declaration.
+func toUTF8(data []byte) ([]byte, error) {
+	switch {
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return checkUTF8(data[3:])
+	case bytes.HasPrefix(data, []byte("\xff\xfe")):
+		return fromUTF16(data[2:], binary.LittleEndian)
+	case bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return fromUTF16(data[2:], binary.BigEndian)
+	case bytes.HasPrefix(data, []byte("<\x00")):
+		return fromUTF16(data, binary.LittleEndian)
+	case bytes.HasPrefix(data, []byte("\x00<")):
+		return fromUTF16(data, binary.BigEndian)
+	}
+	switch name := declared(data); name {
+	case "", "utf-8", "utf8", "us-ascii", "ascii":
+		return checkUTF8(data)
+	case "iso-8859-1", "latin1", "iso_8859-1":
+		return fromLatin1(data), nil
+	default:
+		return nil, fmt.Errorf("encoding %q is not supported", name)
+	}
+}
+
+func declared(data []byte) string {
+	if !bytes.HasPrefix(data, []byte("<?xml")) {
+		return ""
+	}
+	m := declaredEncoding.FindSubmatch(data[:min(len(data), 256)])
+	if m == nil {
+		return ""
+	}
+	return strings.ToLower(string(m[1]))
+}
+
+func checkUTF8(data []byte) ([]byte, error) {
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("text is not valid UTF-8")
+	}
+	return data, nil
+}
+
+func fromUTF16(data []byte, order binary.ByteOrder) ([]byte, error) {
+	if len(data)%2 != 0 {
+		return nil, fmt.Errorf("odd number of bytes in UTF-16")
+	}
+	units := make([]uint16, len(data)/2)
+	for i := range units {
+		units[i] = order.Uint16(data[2*i:])
+	}
+	return []byte(string(utf16.Decode(units))), nil
+}
+
+func fromLatin1(data []byte) []byte {
+	out := make([]byte, 0, len(data)+len(data)/8)
+	for _, b := range data {
+		out = utf8.AppendRune(out, rune(b))
+	}
+	return out
+}
