@@ -1,0 +1,129 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// Firestore's limits, held by every engine.
+// Source: https://cloud.google.com/firestore/quotas
+const (
+	// MaxIDBytes bounds a document's id.
+	MaxIDBytes = 1500
+	// MaxFieldBytes bounds the value of an indexed field: beyond it Firestore
+	// cuts the index entry and a query would miss.
+	MaxFieldBytes = 1500
+	// MaxDocBytes bounds a document, as Size counts it.
+	MaxDocBytes = 1 << 20
+	// maxWrites and maxBatchBytes bound one atomic commit of Batch and DeleteAll.
+	// Firestore takes requests of at most 10 MiB.
+	maxWrites     = 400
+	maxBatchBytes = 8 << 20
+)
+
+// Size is the document's size in bytes as Firestore counts it, in the layout the
+// Firestore engine gives it.
+// Source: https://cloud.google.com/firestore/docs/storage-size
+func Size(d Doc) int {
+	// The name: collection, id (escaped at most one for one here) and 16; 32 for
+	// the document; data, expireAt and updatedAt with their names.
+	n := len(d.Key.Collection) + 1 + len(d.Key.ID) + 1 + 16 + 32
+	n += len("data") + 1 + len(d.Data)
+	n += len("updatedAt") + 1 + 8
+	if !d.ExpireAt.IsZero() {
+		n += len("expireAt") + 1 + 8
+	}
+	if len(d.Fields) > 0 {
+		n += len("f") + 1
+	}
+	for name, value := range d.Fields {
+		n += len(name) + 1 + len(value) + 1
+	}
+	return n
+}
+
+// truncate gives t the precision every engine keeps.
+func truncate(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// The years Firestore's timestamps can hold.
+var (
+	minTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	maxTime = time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)
+)
+
+func checkKey(k Key) error {
+	if _, ok := byName[k.Collection]; !ok {
+		return fmt.Errorf("no collection %q", k.Collection)
+	}
+	switch {
+	case k.ID == "":
+		return errors.New("empty id")
+	case len(k.ID) > MaxIDBytes:
+		return fmt.Errorf("id of %d bytes, at most %d are allowed", len(k.ID), MaxIDBytes)
+	case !utf8.ValidString(k.ID):
+		return errors.New("id is not UTF-8")
+	}
+	return nil
+}
+
+func checkFields(collection string, fields map[string]string) error {
+	c := byName[collection]
+	for name, value := range fields {
+		switch {
+		case !slices.Contains(c.Fields, name):
+			return fmt.Errorf("collection %s has no field %q", collection, name)
+		case len(value) > MaxFieldBytes:
+			return fmt.Errorf("field %s of %d bytes, at most %d are allowed", name, len(value), MaxFieldBytes)
+		case !utf8.ValidString(value):
+			return fmt.Errorf("field %s is not UTF-8", name)
+		}
+	}
+	return nil
+}
+
+func checkDoc(d Doc) error {
+	if err := checkKey(d.Key); err != nil {
+		return err
+	}
+	if err := checkFields(d.Key.Collection, d.Fields); err != nil {
+		return err
+	}
+	if !d.ExpireAt.IsZero() {
+		if !byName[d.Key.Collection].TTL {
+			return fmt.Errorf("collection %s does not expire", d.Key.Collection)
+		}
+		if d.ExpireAt.Before(minTime) || d.ExpireAt.After(maxTime) {
+			return fmt.Errorf("expiry in the year %d", d.ExpireAt.Year())
+		}
+	}
+	if n := Size(d); n > MaxDocBytes {
+		return fmt.Errorf("document of %d bytes, at most %d are allowed", n, MaxDocBytes)
+	}
+	return nil
+}
+
+func checkQuery(q Query) error {
+	if _, ok := byName[q.Collection]; !ok {
+		return fmt.Errorf("no collection %q", q.Collection)
+	}
+	if err := checkFields(q.Collection, q.Where); err != nil {
+		return err
+	}
+	switch {
+	case q.Limit < 0:
+		return fmt.Errorf("limit %d", q.Limit)
+	case len(q.Prefix) > MaxIDBytes || len(q.After) > MaxIDBytes:
+		return fmt.Errorf("prefix or page token longer than an id, %d bytes", MaxIDBytes)
+	case !utf8.ValidString(q.Prefix) || !utf8.ValidString(q.After):
+		return errors.New("prefix or page token is not UTF-8")
+	}
+	return nil
+}
