@@ -1,0 +1,51 @@
+package keystore
+
+import (
+	"context"
+	"iter"
+)
+
+// MaxData is the most bytes one secret holds: Secret Manager's limit, held by
+// every driver (https://cloud.google.com/secret-manager/quotas).
+const MaxData = 64 << 10
+
+// Driver keeps named secrets. It is made for those who write an engine: all
+// validation and all meaning is in Store. Names and label values are arbitrary
+// non-empty UTF-8 text; an engine escapes or hashes what its own rules forbid,
+// and gives the original back from List.
+//
+// Every error is, or wraps, an *Error. Methods may be called concurrently, by
+// several processes too. keystoretest is the specification.
+type Driver interface {
+	// Create stores a new secret; AlreadyExists if there is one of that name.
+	// Of several concurrent calls exactly one succeeds.
+	Create(ctx context.Context, name string, data []byte, labels map[string]string) (version string, err error)
+
+	// Put stores a secret, whether there was one or not. The version differs
+	// from every earlier one of that name whose data differed, so that a
+	// reader may cache by it.
+	Put(ctx context.Context, name string, data []byte, labels map[string]string) (version string, err error)
+
+	// Replace stores new data in a secret whose current version is version;
+	// Conflict if it has another by now, NotFound if there is none.
+	Replace(ctx context.Context, name, version string, data []byte) (newVersion string, err error)
+
+	// Get returns the current data and version of a secret, or NotFound.
+	Get(ctx context.Context, name string) (data []byte, version string, err error)
+
+	// Delete removes a secret with all its versions, or returns NotFound.
+	Delete(ctx context.Context, name string) error
+
+	// List yields the secrets that have all the given labels, ordered by name.
+	// It never reads their data.
+	List(ctx context.Context, labels map[string]string) iter.Seq2[Entry, error]
+
+	// Close releases what the driver holds open.
+	Close() error
+}
+
+// Entry is a secret as List yields it.
+type Entry struct {
+	Name   string
+	Labels map[string]string
+}
