@@ -49,6 +49,9 @@ func decodeAlias(name, version string, data []byte) (Alias, error) {
 		}
 	}
 	a, err := NewAlias(name, certs, key)
+	if err != nil {
+		return Alias{}, err
+	}
 	a.Version = version
-	return a, err
+	return a, nil
 }

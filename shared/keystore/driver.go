@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"iter"
+	"unicode/utf8"
 )
 
 // MaxData is the most bytes one secret holds: Secret Manager's limit, held by
@@ -48,4 +49,43 @@ type Driver interface {
 type Entry struct {
 	Name   string
 	Labels map[string]string
+}
+
+// MaxName is the most bytes a secret's name has.
+const MaxName = 6 << 10
+
+// CheckWrite is what an engine checks before it stores: CheckRead, and that
+// the data has 1 to MaxData bytes.
+func CheckWrite(ctx context.Context, name string, data []byte) error {
+	if len(data) == 0 || len(data) > MaxData {
+		return Errorf(Invalid, "secret %.64q has %d bytes, not 1 to %d", name, len(data), MaxData)
+	}
+	return CheckRead(ctx, name)
+}
+
+// CheckRead is what an engine checks before it reads or deletes: that the name
+// is of 1 to MaxName bytes of UTF-8, and that the context is alive.
+func CheckRead(ctx context.Context, name string) error {
+	if name == "" || len(name) > MaxName || !utf8.ValidString(name) {
+		return Errorf(Invalid, "secret name %.64q is not of 1 to %d bytes of UTF-8", name, MaxName)
+	}
+	return CheckContext(ctx)
+}
+
+// CheckContext is Unavailable if the context is done.
+func CheckContext(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return Errorf(Unavailable, "keystore: %w", err)
+	}
+	return nil
+}
+
+// HasLabels reports whether have holds every label of want.
+func HasLabels(have, want map[string]string) bool {
+	for k, v := range want {
+		if got, ok := have[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
 }
