@@ -1,0 +1,239 @@
+package policy
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"time"
+
+	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/message"
+)
+
+// Services are what policies use beyond the call itself. A field may be nil
+// where the host does not offer it; a policy that cannot run without one
+// refuses the deployment.
+type Services struct {
+	// Now is the clock. Never nil.
+	Now func() time.Time
+	// Resources finds resource files of the environment and organization.
+	Resources Resources
+	// SharedFlows finds deployed shared flows.
+	SharedFlows SharedFlows
+	// KeyValueMaps reads and writes key value maps.
+	KeyValueMaps KeyValueMaps
+	// Callouts makes HTTP calls for ServiceCallout and scripts.
+	Callouts Callouts
+	// Caches are the environment's caches.
+	Caches Caches
+	// Quotas counts for Quota and its kin.
+	Quotas Quotas
+	// Credentials verifies API keys.
+	Credentials Credentials
+	// Tokens issues and verifies OAuth tokens.
+	Tokens Tokens
+	// Entities reads registry entities for AccessEntity.
+	Entities Entities
+	// Keys finds keys and certificates of the environment's keystores.
+	Keys Keys
+	// GoogleTokens mints tokens for the deployment's service account.
+	GoogleTokens GoogleTokens
+	// Logs writes to Cloud Logging.
+	Logs Logs
+	// Publisher publishes to Pub/Sub.
+	Publisher Publisher
+	// Analytics records data for the stats API.
+	Analytics Analytics
+	// Callables calls gRPC services for ExternalCallout.
+	GRPC GRPC
+	// JVM runs what needs a Java virtual machine.
+	JVM JVM
+}
+
+// Resources finds resource files outside the bundle: the environment's, then
+// the organization's.
+type Resources interface {
+	Resource(typ, name string) ([]byte, bool)
+}
+
+// SharedFlow is a deployed shared flow.
+type SharedFlow interface {
+	// Run executes the steps in the caller's context.
+	Run(ctx context.Context, fc *flow.Context) error
+	// UsesContent reports whether a step touches the bodies.
+	UsesContent() (request, response bool)
+}
+
+// SharedFlows finds the shared flow deployed under a name at this moment; false
+// if there is none.
+type SharedFlows interface {
+	SharedFlow(name string) (SharedFlow, bool)
+}
+
+// MapScope says which key value map of a name is meant.
+type MapScope struct {
+	// Level is "organization", "environment", "apiproxy" or "policy"
+	// (revision-scoped maps of Edge count as apiproxy).
+	Level string
+	// Proxy is the API proxy's name, for levels apiproxy and policy.
+	Proxy string
+}
+
+// KeyValueMaps are the key value maps of an organization and environment.
+// Values are encrypted at rest.
+type KeyValueMaps interface {
+	// Get returns an entry. maxAge bounds how old a cached value may be; 0 is
+	// the default of 300 s, negative reads through. found is false if the map
+	// or the key does not exist.
+	Get(ctx context.Context, scope MapScope, name, key string, maxAge time.Duration) (value string, found bool, err error)
+	// Put writes an entry, creating the map if there is none. Without override
+	// an entry that exists is left alone.
+	Put(ctx context.Context, scope MapScope, name, key, value string, override bool) error
+	// Delete removes an entry; one that does not exist is no error.
+	Delete(ctx context.Context, scope MapScope, name, key string) error
+}
+
+// Callout is a compiled HTTPTargetConnection that can be called any number of
+// times.
+type Callout interface {
+	// Send sends req and returns the response. fc gives variables for
+	// templates in the connection; it may be nil for script callouts. Errors
+	// are *fault.Fault with Apigee's codes for target errors; the caller wraps
+	// them as its policy documents. The response body is a stream.
+	Send(ctx context.Context, fc *flow.Context, req *message.Message) (*message.Message, error)
+}
+
+// Callouts makes outbound HTTP calls.
+type Callouts interface {
+	// Compile prepares the connection of a ServiceCallout. Problems go to env.
+	Compile(c *bundle.HTTPTargetConnection, env *Env) Callout
+	// Do sends a request to an absolute URL with default settings (scripts,
+	// JWKS, REST APIs of Google).
+	Do(ctx context.Context, url string, req *message.Message) (*message.Message, error)
+}
+
+// CacheKey names a cache entry: a cache and a key made of its fragments.
+type CacheKey struct {
+	// Cache is the cache resource; "" is the environment's shared default.
+	Cache string
+	Key   string
+}
+
+// Caches are value and response caches.
+type Caches interface {
+	// Get returns an entry that has not expired.
+	Get(ctx context.Context, key CacheKey) (value []byte, ok bool, err error)
+	// Put writes an entry that expires at the given time; the zero time is the
+	// cache resource's own default.
+	Put(ctx context.Context, key CacheKey, value []byte, expireAt time.Time) error
+	// Delete removes an entry, or with prefix every entry whose key starts
+	// with the key.
+	Delete(ctx context.Context, key CacheKey, prefix bool) error
+	// Lead makes concurrent misses of one key in one instance cost one fill:
+	// the first caller gets lead true and must call done; the others wait until
+	// then (or ctx ends) and should Get again.
+	Lead(ctx context.Context, key CacheKey) (lead bool, done func())
+}
+
+// Window is the interval of a quota counter.
+type Window struct {
+	// Start and End bound the interval that a time falls into.
+	Start, End time.Time
+	// Rolling counts over the time before now instead; End-Start is its length.
+	Rolling bool
+}
+
+// QuotaRequest is one use of a quota.
+type QuotaRequest struct {
+	// Counter identifies the counter: environment, policy or shared name,
+	// identifier, class.
+	Counter string
+	Limit   int64
+	Weight  int64
+	Window  Window
+	// Exact asks for one transaction per request (Synchronous true): nothing is
+	// leased ahead.
+	Exact bool
+	// CountOnly counts past the limit without refusing; EnforceOnly looks
+	// without counting.
+	CountOnly, EnforceOnly bool
+}
+
+// QuotaResult is the state of a counter after a use.
+type QuotaResult struct {
+	Allowed   bool
+	Used      int64 // within the window, this use included
+	Exceeded  int64
+	ExpiresAt time.Time // when the window ends
+}
+
+// Quotas counts uses so that never more than the limit are allowed, over all
+// instances.
+type Quotas interface {
+	Use(ctx context.Context, r QuotaRequest) (QuotaResult, error)
+	// Reset lowers (or with amount 0 clears) the count of a counter.
+	Reset(ctx context.Context, counter string, w Window, amount int64) error
+}
+
+// Keys finds keys and certificates. Names are keystore and alias names, or
+// references (ref://name); the environment is the deployment's.
+type Keys interface {
+	// Key returns the private key and chain of an alias.
+	Key(ctx context.Context, keystore, alias string) (crypto.Signer, []*x509.Certificate, error)
+	// Certificates returns the certificates of an alias, or of the whole
+	// keystore when alias is empty.
+	Certificates(ctx context.Context, keystore, alias string) ([]*x509.Certificate, error)
+}
+
+// GoogleTokens mints tokens for the service account a revision was deployed
+// with (serviceAccount "" is the host's own). Tokens are cached until they are
+// about to expire.
+type GoogleTokens interface {
+	IDToken(ctx context.Context, serviceAccount, audience string, includeEmail bool) (string, error)
+	AccessToken(ctx context.Context, serviceAccount string, scopes []string, lifetime time.Duration) (string, error)
+}
+
+// LogEntry is one entry for Cloud Logging.
+type LogEntry struct {
+	LogName  string // projects/P/logs/L
+	Labels   map[string]string
+	Severity string
+	Text     string
+	JSON     map[string]any // instead of Text
+	Resource string
+	Time     time.Time
+}
+
+// Logs writes log entries. Write returns once the entry is accepted or on its
+// way; Flush returns when everything written for this call has been sent.
+type Logs interface {
+	Write(ctx context.Context, serviceAccount string, e LogEntry) error
+	Flush(ctx context.Context) error
+}
+
+// Publisher publishes messages to Pub/Sub topics (projects/P/topics/T) and
+// returns the message's id.
+type Publisher interface {
+	Publish(ctx context.Context, serviceAccount, topic string, data []byte, attributes map[string]string) (id string, err error)
+}
+
+// Analytics records dimensions and metrics that policies collect.
+type Analytics interface {
+	// Record adds a value to the call's analytics record. The record is kept in
+	// the call and written when it ends.
+	Record(fc *flow.Context, name string, value any)
+}
+
+// GRPC opens connections for ExternalCallout.
+type GRPC interface {
+	// Invoke calls a unary method of a target server with encoded messages.
+	Invoke(ctx context.Context, targetServer, method string, request []byte, metadata map[string]string) (response []byte, err error)
+}
+
+// JVM runs what only Java can: JavaCallout, Python scripts, XSLT 2 and 3, XSD
+// and WSDL validation. Without one such policies are refused at deployment.
+type JVM interface {
+	// Compile prepares a policy from its XML and resources.
+	Compile(p *bundle.Policy, resources func(url string) ([]byte, error)) (Policy, error)
+}
