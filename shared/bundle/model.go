@@ -47,6 +47,8 @@ type Bundle struct {
 	Resources    []*Resource
 
 	Warnings Problems
+
+	files []file // as loaded, sorted
 }
 
 // Policy returns the policy called name, or nil.
@@ -170,19 +172,19 @@ type Endpoint struct {
 	Pos
 	Name             string       `xml:"name,attr"`
 	Description      string       `xml:"Description"`
-	PreFlow          *Flow        `xml:"PreFlow"`
+	PreFlow          *Flow        `xml:"PreFlow,once"`
 	Flows            []*Flow      `xml:"Flows>Flow"`
-	PostFlow         *Flow        `xml:"PostFlow"`
-	EventFlow        *EventFlow   `xml:"EventFlow"`
+	PostFlow         *Flow        `xml:"PostFlow,once"`
+	EventFlow        *EventFlow   `xml:"EventFlow,once"`
 	FaultRules       []*FaultRule `xml:"FaultRules>FaultRule"` // document order
-	DefaultFaultRule *FaultRule   `xml:"DefaultFaultRule"`
+	DefaultFaultRule *FaultRule   `xml:"DefaultFaultRule,once"`
 }
 
 // ProxyEndpoint is one file of proxies/.
 type ProxyEndpoint struct {
 	Endpoint
-	PostClientFlow *Flow                `xml:"PostClientFlow"` // Response only
-	Connection     *HTTPProxyConnection `xml:"HTTPProxyConnection"`
+	PostClientFlow *Flow                `xml:"PostClientFlow,once"` // Response only
+	Connection     *HTTPProxyConnection `xml:"HTTPProxyConnection,once"`
 	RouteRules     []*RouteRule         `xml:"RouteRule"`
 }
 
@@ -190,7 +192,7 @@ type ProxyEndpoint struct {
 type HTTPProxyConnection struct {
 	Pos
 	// BasePath has no trailing slash but for "/" alone; absent means "/".
-	BasePath     string     `xml:"BasePath"`
+	BasePath     string     `xml:"BasePath,once"`
 	BasePathPos  Pos        `pos:"BasePath"`
 	VirtualHosts []string   `xml:"VirtualHost"` // Edge; ignored by X
 	Properties   Properties `xml:"Properties>Property"`
@@ -201,11 +203,11 @@ type HTTPProxyConnection struct {
 type RouteRule struct {
 	Pos
 	Name                string `xml:"name,attr"`
-	Condition           string `xml:"Condition"`
+	Condition           string `xml:"Condition,once"`
 	ConditionPos        Pos    `pos:"Condition"`
-	TargetEndpoint      string `xml:"TargetEndpoint"`
-	IntegrationEndpoint string `xml:"IntegrationEndpoint"`
-	URL                 string `xml:"URL"` // literal or template
+	TargetEndpoint      string `xml:"TargetEndpoint,once"`
+	IntegrationEndpoint string `xml:"IntegrationEndpoint,once"`
+	URL                 string `xml:"URL,once"` // literal or template
 	URLPos              Pos    `pos:"URL"`
 }
 
@@ -214,7 +216,7 @@ type Flow struct {
 	Pos
 	Name         string  `xml:"name,attr"`
 	Description  string  `xml:"Description"`
-	Condition    string  `xml:"Condition"` // empty: always
+	Condition    string  `xml:"Condition,once"` // empty: always
 	ConditionPos Pos     `pos:"Condition"`
 	Request      []*Step `xml:"Request>Step"`
 	Response     []*Step `xml:"Response>Step"`
@@ -233,8 +235,8 @@ type EventFlow struct {
 // Step runs one policy.
 type Step struct {
 	Pos
-	Name         string   `xml:"Name"`
-	Condition    string   `xml:"Condition"` // empty: always
+	Name         string   `xml:"Name,once"`
+	Condition    string   `xml:"Condition,once"` // empty: always
 	ConditionPos Pos      `pos:"Condition"`
 	FaultRules   *Element `xml:"FaultRules"` // legacy, ignored with a warning
 }
@@ -243,32 +245,33 @@ type Step struct {
 type FaultRule struct {
 	Pos
 	Name          string  `xml:"name,attr"`
-	Condition     string  `xml:"Condition"` // empty: always
+	Condition     string  `xml:"Condition,once"` // empty: always
 	ConditionPos  Pos     `pos:"Condition"`
 	Steps         []*Step `xml:"Step"`
 	AlwaysEnforce bool    `xml:"AlwaysEnforce"` // DefaultFaultRule only
 }
 
-// TargetEndpoint is one file of targets/. Exactly one of HTTP, Local and Script
-// is set in a bundle without problems.
+// TargetEndpoint is one file of targets/. Exactly one of HTTP, Local, Script and
+// Hosted is set in a bundle without problems.
 type TargetEndpoint struct {
 	Endpoint
-	HTTP   *HTTPTargetConnection  `xml:"HTTPTargetConnection"`
-	Local  *LocalTargetConnection `xml:"LocalTargetConnection"`
+	HTTP   *HTTPTargetConnection  `xml:"HTTPTargetConnection,once"`
+	Local  *LocalTargetConnection `xml:"LocalTargetConnection,once"`
 	Script *Element               `xml:"ScriptTarget"` // Edge; not run by X
+	Hosted *Element               `xml:"HostedTarget"` // Edge; not run by X
 }
 
 // HTTPTargetConnection is the way to a back end; ServiceCallout has one too.
 type HTTPTargetConnection struct {
 	Pos
-	URL            string          `xml:"URL"` // template; empty with LoadBalancer
+	URL            string          `xml:"URL,once"` // template; empty with LoadBalancer
 	URLPos         Pos             `pos:"URL"`
-	Path           string          `xml:"Path"` // template, after the host of a TargetServer
+	Path           string          `xml:"Path,once"` // template, after the host of a TargetServer
 	PathPos        Pos             `pos:"Path"`
-	LoadBalancer   *LoadBalancer   `xml:"LoadBalancer"`
-	HealthMonitor  *HealthMonitor  `xml:"HealthMonitor"`
-	SSLInfo        *SSLInfo        `xml:"SSLInfo"`
-	Authentication *Authentication `xml:"Authentication"`
+	LoadBalancer   *LoadBalancer   `xml:"LoadBalancer,once"`
+	HealthMonitor  *HealthMonitor  `xml:"HealthMonitor,once"`
+	SSLInfo        *SSLInfo        `xml:"SSLInfo,once"`
+	Authentication *Authentication `xml:"Authentication,once"`
 	Properties     Properties      `xml:"Properties>Property"`
 }
 
@@ -278,7 +281,7 @@ type LocalTargetConnection struct {
 	Pos
 	APIProxy      string     `xml:"APIProxy"`
 	ProxyEndpoint string     `xml:"ProxyEndpoint"`
-	Path          string     `xml:"Path"`
+	Path          string     `xml:"Path,once"`
 	Properties    Properties `xml:"Properties>Property"`
 }
 
@@ -315,8 +318,8 @@ type HealthMonitor struct {
 	Pos
 	IsEnabled     bool         `xml:"IsEnabled"`
 	IntervalInSec int          `xml:"IntervalInSec" default:"5"`
-	TCPMonitor    *TCPMonitor  `xml:"TCPMonitor"`
-	HTTPMonitor   *HTTPMonitor `xml:"HTTPMonitor"`
+	TCPMonitor    *TCPMonitor  `xml:"TCPMonitor,once"`
+	HTTPMonitor   *HTTPMonitor `xml:"HTTPMonitor,once"`
 }
 
 // TCPMonitor takes a connection for health.
@@ -341,7 +344,7 @@ type MonitorRequest struct {
 	SocketReadTimeoutInSec     int              `xml:"SocketReadTimeoutInSec"` // 0: 30
 	Port                       int              `xml:"Port"`                   // 0: the server's
 	Verb                       string           `xml:"Verb" default:"GET"`
-	Path                       string           `xml:"Path"`
+	Path                       string           `xml:"Path,once"`
 	Headers                    []*MonitorHeader `xml:"Header"`
 	Payload                    string           `xml:"Payload,raw"`
 	IncludeHealthCheckIDHeader bool             `xml:"IncludeHealthCheckIdHeader"`
@@ -392,8 +395,8 @@ type CommonName struct {
 type Authentication struct {
 	Pos
 	HeaderName        RefValue           `xml:"HeaderName" default:"Authorization"`
-	GoogleAccessToken *GoogleAccessToken `xml:"GoogleAccessToken"`
-	GoogleIDToken     *GoogleIDToken     `xml:"GoogleIDToken"`
+	GoogleAccessToken *GoogleAccessToken `xml:"GoogleAccessToken,once"`
+	GoogleIDToken     *GoogleIDToken     `xml:"GoogleIDToken,once"`
 }
 
 // GoogleAccessToken asks for an OAuth access token.
