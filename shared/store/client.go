@@ -73,7 +73,7 @@ func (s *Store) Get(ctx context.Context, key Key) (Doc, error) {
 	d, err := s.driver.Get(ctx, key)
 	s.count(Stats{Reads: 1, RoundTrips: 1})
 	if err != nil {
-		return Doc{}, wrap("get", key, err)
+		return Doc{}, ended(ctx, "get", key, err)
 	}
 	if d.ExpiredAt(s.now()) {
 		return Doc{}, &Error{Code: NotFound, Key: key, Op: "get"}
@@ -95,7 +95,7 @@ func (s *Store) GetAll(ctx context.Context, keys []Key) ([]Doc, error) {
 	docs, err := s.driver.GetAll(ctx, keys)
 	s.count(Stats{Reads: int64(len(keys)), RoundTrips: 1})
 	if err != nil {
-		return nil, wrap("get all", Key{Collection: keys[0].Collection}, err)
+		return nil, ended(ctx, "get all", Key{Collection: keys[0].Collection}, err)
 	}
 	now := s.now()
 	for i := range docs {
@@ -116,7 +116,7 @@ func (s *Store) Query(ctx context.Context, q Query) iter.Seq2[Doc, error] {
 		}
 		err := live(q, s.now, func(q Query) iter.Seq2[Doc, error] { return s.page(ctx, q) }, func(d Doc) bool { return yield(d, nil) })
 		if err != nil {
-			yield(Doc{}, wrap("query", Key{Collection: q.Collection}, err))
+			yield(Doc{}, ended(ctx, "query", Key{Collection: q.Collection}, err))
 		}
 	}
 }
@@ -139,8 +139,8 @@ func (s *Store) page(ctx context.Context, q Query) iter.Seq2[Doc, error] {
 // some had expired is short, so it goes on behind it until the engine has no
 // more.
 func live(q Query, now func() time.Time, page func(Query) iter.Seq2[Doc, error], emit func(Doc) bool) error {
-	for limit := q.Limit; ; {
-		seen, live := 0, 0
+	for limited, wanted := q.Limit > 0, q.Limit; ; q.Limit = wanted {
+		seen := 0
 		for d, err := range page(q) {
 			if err != nil {
 				return err
@@ -150,16 +150,14 @@ func live(q Query, now func() time.Time, page func(Query) iter.Seq2[Doc, error],
 			if d.ExpiredAt(now()) {
 				continue
 			}
-			live++
+			wanted--
 			if !emit(d) {
 				return nil
 			}
 		}
-		limit -= live
-		if q.Limit == 0 || seen < q.Limit || limit <= 0 {
+		if !limited || seen < q.Limit || wanted == 0 {
 			return nil
 		}
-		q.Limit = limit
 	}
 }
 
@@ -192,7 +190,7 @@ func (s *Store) Delete(ctx context.Context, key Key) error {
 }
 
 // Batch writes puts, then removes deletes, in commits that are each atomic and
-// as large as the engine takes (400 writes, 8 MiB). What fits into one is
+// at most 400 writes and MaxCommitBytes large. What fits into one is
 // all or nothing; a larger batch that fails part way leaves its first commits
 // standing. A key given twice is an error of code Invalid.
 func (s *Store) Batch(ctx context.Context, puts []Doc, deletes []Key) error {
@@ -229,7 +227,7 @@ func fits(writes []Write) int {
 	bytes := 0
 	for i := range writes {
 		bytes += Size(writes[i].Doc)
-		if i > 0 && (bytes > maxBatchBytes || i == maxWrites) {
+		if i > 0 && (bytes > MaxCommitBytes || i == maxWrites) {
 			return i
 		}
 	}
@@ -244,6 +242,7 @@ func (s *Store) DeleteAll(ctx context.Context, q Query) (int, error) {
 		return 0, &Error{Code: Invalid, Key: Key{Collection: q.Collection}, Op: "delete all", Err: err}
 	}
 	removed := 0
+	q.NoData = true
 	for limit := q.Limit; ; {
 		q.Limit = maxWrites
 		if limit > 0 {
@@ -252,7 +251,7 @@ func (s *Store) DeleteAll(ctx context.Context, q Query) (int, error) {
 		var writes []Write
 		for d, err := range s.page(ctx, q) {
 			if err != nil {
-				return removed, wrap("delete all", Key{Collection: q.Collection}, err)
+				return removed, ended(ctx, "delete all", Key{Collection: q.Collection}, err)
 			}
 			q.After = d.Key.ID
 			writes = append(writes, Write{OpDelete, Doc{Key: d.Key}})

@@ -107,6 +107,22 @@ func wrap(op string, key Key, err error) error {
 	return &Error{Code: CodeOf(err), Key: key, Op: op, Err: err}
 }
 
+// ended is wrap for an operation of ctx: whatever the engine calls it, an error
+// after ctx ended has code Unavailable and ctx's error in its chain, except that
+// a document was missing or in the way all the same.
+func ended(ctx context.Context, op string, key Key, err error) error {
+	cause := ctx.Err()
+	switch CodeOf(err) {
+	case Unavailable, Conflict, Internal:
+	default:
+		cause = nil
+	}
+	if cause == nil || errors.Is(err, cause) {
+		return wrap(op, key, err)
+	}
+	return &Error{Code: Unavailable, Key: key, Op: op, Err: fmt.Errorf("%w: %w", cause, err)}
+}
+
 // invalid is an error of code Invalid about key.
 func invalid(op string, key Key, format string, args ...any) error {
 	return &Error{Code: Invalid, Key: key, Op: op, Err: fmt.Errorf(format, args...)}

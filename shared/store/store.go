@@ -76,6 +76,8 @@ type Query struct {
 	After string
 	// Limit is the most documents returned; zero is no limit.
 	Limit int
+	// NoData leaves Data out of the documents, where the ids and fields will do.
+	NoData bool
 }
 
 // Tx is a transaction. All reads come before all writes: a read after a write
@@ -84,8 +86,8 @@ type Query struct {
 //
 // Writes are only collected until the function returns, so reads never see
 // them, and a conflict such as Create of an existing document is the result of
-// Update, not of Create. Several writes of one key in one transaction are
-// refused with code Invalid.
+// Update, not of Create. Several writes of one key in one transaction, and more
+// than MaxCommitBytes of them together, are refused with code Invalid.
 type Tx interface {
 	// Get returns the document, or an error of code NotFound.
 	Get(Key) (Doc, error)
@@ -161,7 +163,8 @@ type Stats struct {
 	Reads int64
 	// Writes are documents written or deleted in committed transactions.
 	Writes int64
-	// RoundTrips are sequential exchanges with the engine: one for each Get,
-	// GetAll, page of a Query, and commit.
+	// RoundTrips are exchanges with the engine, one after the other unless the
+	// caller overlaps them: one for each Get, GetAll, page of a Query, and
+	// commit. Firestore takes one more to begin a transaction.
 	RoundTrips int64
 }

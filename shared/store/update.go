@@ -19,7 +19,7 @@ func (s *Store) Update(ctx context.Context, fn func(Tx) error) error {
 
 func (s *Store) update(ctx context.Context, op string, key Key, fn func(Tx) error) error {
 	t := &tx{store: s, op: op}
-	return s.retry(ctx, op, key, func() (bool, error) {
+	return s.retry(ctx, func() (bool, error) {
 		runErr := error(nil)
 		err := s.driver.Update(ctx, func(engine Tx) error {
 			t.begin(engine)
@@ -32,9 +32,9 @@ func (s *Store) update(ctx context.Context, op string, key Key, fn func(Tx) erro
 		}
 		if IsAlreadyExists(err) && t.mayHideExpired() {
 			t.checkExpired = true
-			return true, err
+			return true, ended(ctx, op, key, err)
 		}
-		return retryable(err), err
+		return retryable(err), ended(ctx, op, key, err)
 	})
 }
 
@@ -54,14 +54,14 @@ func (s *Store) commit(ctx context.Context, op string, key Key, writes []Write) 
 	if !ok {
 		return s.update(ctx, op, key, func(t Tx) error { return apply(t, writes) })
 	}
-	err := s.retry(ctx, op, key, func() (bool, error) {
+	err := s.retry(ctx, func() (bool, error) {
 		err := w.Write(ctx, writes)
 		st := Stats{RoundTrips: 1}
 		if err == nil {
 			st.Writes = int64(len(writes))
 		}
 		s.count(st)
-		return retryable(err), err
+		return retryable(err), ended(ctx, op, key, err)
 	})
 	if IsAlreadyExists(err) && mayHideExpired(writes) {
 		return s.update(ctx, op, key, func(t Tx) error { return apply(t, writes) })
@@ -110,28 +110,16 @@ func retryable(err error) bool {
 
 // retry runs once until it succeeds, says that repeating is useless, the
 // attempts are used up or ctx ends.
-func (s *Store) retry(ctx context.Context, op string, key Key, once func() (again bool, err error)) error {
+func (s *Store) retry(ctx context.Context, once func() (again bool, err error)) error {
 	for attempt := 1; ; attempt++ {
 		again, err := once()
-		if err == nil {
-			return nil
-		}
-		if !again || attempt >= s.attempts || ctx.Err() != nil {
-			return coded(op, key, again, err)
+		if err == nil || !again || attempt >= s.attempts || ctx.Err() != nil {
+			return err
 		}
 		if s.pause(ctx, attempt) != nil {
-			return coded(op, key, again, err)
+			return err
 		}
 	}
-}
-
-// coded gives an engine's error its code; an error of the caller's function
-// stays as it is.
-func coded(op string, key Key, engine bool, err error) error {
-	if !engine && CodeOf(err) == Internal {
-		return err
-	}
-	return wrap(op, key, err)
 }
 
 // backoff waits before another attempt: a random time of up to 5 ms, doubling to
@@ -155,6 +143,8 @@ type tx struct {
 	op     string
 	engine Tx
 	writes []Write
+	keys   map[Key]bool
+	bytes  int
 	// refused is the first operation refused as invalid; it fails the
 	// transaction even if fn ignores it.
 	refused error
@@ -167,7 +157,8 @@ type tx struct {
 }
 
 func (t *tx) begin(engine Tx) {
-	t.engine, t.writes, t.refused, t.engineErr = engine, t.writes[:0], nil, false
+	t.engine, t.writes, t.bytes, t.refused, t.engineErr = engine, t.writes[:0], 0, nil, false
+	clear(t.keys)
 }
 
 // run is one run of fn, ending with its writes handed to the engine.
@@ -321,11 +312,16 @@ func (t *tx) write(w Write) error {
 	if err := t.store.prepare(t.op, &w); err != nil {
 		return t.refuse(err)
 	}
-	for i := range t.writes {
-		if t.writes[i].Doc.Key == w.Doc.Key {
-			return t.refuse(invalid(t.op, w.Doc.Key, "written twice in a transaction"))
-		}
+	if t.keys[w.Doc.Key] {
+		return t.refuse(invalid(t.op, w.Doc.Key, "written twice in a transaction"))
 	}
+	if t.bytes += Size(w.Doc); t.bytes > MaxCommitBytes {
+		return t.refuse(invalid(t.op, w.Doc.Key, "more than %d bytes written in a transaction", MaxCommitBytes))
+	}
+	if t.keys == nil {
+		t.keys = map[Key]bool{}
+	}
+	t.keys[w.Doc.Key] = true
 	t.writes = append(t.writes, w)
 	return nil
 }

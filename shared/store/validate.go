@@ -18,19 +18,26 @@ const (
 	MaxFieldBytes = 1500
 	// MaxDocBytes bounds a document, as Size counts it.
 	MaxDocBytes = 1 << 20
-	// maxWrites and maxBatchBytes bound one atomic commit of Batch and DeleteAll.
-	// Firestore takes requests of at most 10 MiB.
-	maxWrites     = 400
-	maxBatchBytes = 8 << 20
+	// MaxDataBytes bounds Data by itself.
+	MaxDataBytes = MaxDocBytes - 89
+	// MaxCommitBytes bounds the documents written by one transaction, by Size.
+	// Firestore takes requests of at most 10 MiB; the rest is for their framing.
+	MaxCommitBytes = 9 << 20
+	// maxWrites bounds the writes of one commit of Batch and DeleteAll.
+	maxWrites = 400
 )
 
 // Size is the document's size in bytes as Firestore counts it, in the layout the
-// Firestore engine gives it.
+// Firestore engine gives it, with the id as long as escaping can make it.
 // Source: https://cloud.google.com/firestore/docs/storage-size
 func Size(d Doc) int {
-	// The name: collection, id (escaped at most one for one here) and 16; 32 for
-	// the document; data, expireAt and updatedAt with their names.
-	n := len(d.Key.Collection) + 1 + len(d.Key.ID) + 1 + 16 + 32
+	id := len(d.Key.ID)
+	// The name has the collection, the id and 16; 32 is for the document; every
+	// field counts its name and value.
+	n := len(d.Key.Collection) + 1 + min(2*id, MaxIDBytes) + 1 + 16 + 32
+	if 2*id > MaxIDBytes { // may have to be cut, then it is a field as well
+		n += len("id") + 1 + id + 1
+	}
 	n += len("data") + 1 + len(d.Data)
 	n += len("updatedAt") + 1 + 8
 	if !d.ExpireAt.IsZero() {
@@ -103,6 +110,9 @@ func checkDoc(d Doc) error {
 		if d.ExpireAt.Before(minTime) || d.ExpireAt.After(maxTime) {
 			return fmt.Errorf("expiry in the year %d", d.ExpireAt.Year())
 		}
+	}
+	if n := len(d.Data); n > MaxDataBytes {
+		return fmt.Errorf("data of %d bytes, at most %d are allowed", n, MaxDataBytes)
 	}
 	if n := Size(d); n > MaxDocBytes {
 		return fmt.Errorf("document of %d bytes, at most %d are allowed", n, MaxDocBytes)
