@@ -56,51 +56,52 @@ func (d decoder) fill(el *Element, v reflect.Value, pl *plan) {
 	for _, i := range pl.places {
 		v.FieldByIndex(i).Set(reflect.ValueOf(el.Pos))
 	}
-	seen := d.attrs(el, v, pl)
-	d.children(el, v, pl.root, seen, pl.any)
+	var seen marks
+	d.attrs(el, v, pl, &seen)
+	d.children(el, v, pl.root, &seen, pl.any)
 	d.text(el, v, pl)
-	d.required(el, pl.root, seen)
-	for _, f := range pl.attrs {
-		if f.required && !seen[f] {
-			d.problems.Errorf(el.Pos, "<%s> has no attribute %s", el.Name, f.name)
+	for _, f := range pl.required {
+		if !seen.has(f.mark) {
+			d.problems.Errorf(el.Pos, "<%s> has no %s", el.Name, f.title())
 		}
 	}
 }
 
-// attrs reads the attributes and returns the fields met so far.
-func (d decoder) attrs(el *Element, v reflect.Value, pl *plan) map[*field]bool {
-	var seen map[*field]bool
+// marks is the set of fields and groups of a struct that were met.
+type marks [maxMarks / 64]uint64
+
+const maxMarks = 128
+
+func (m *marks) has(i int) bool { return m[i/64]&(1<<(i%64)) != 0 }
+
+// set adds i and says whether it was there before.
+func (m *marks) set(i int) (before bool) {
+	before = m.has(i)
+	m[i/64] |= 1 << (i % 64)
+	return before
+}
+
+func (d decoder) attrs(el *Element, v reflect.Value, pl *plan, seen *marks) {
 	for _, a := range el.Attrs {
 		f := pl.attrs[a.Name]
 		if f == nil {
 			d.unknownAttr(el, a.Name, pl.attrNames)
 			continue
 		}
-		if f.required {
-			seen = mark(seen, f)
-		}
+		seen.set(f.mark)
 		if f.index != nil {
 			what := subject{el: el.Name, attr: a.Name}
 			d.scalar(v.FieldByIndex(f.index), f, a.Value, el.Pos, what)
 		}
 	}
-	return seen
 }
 
-func mark(seen map[*field]bool, f *field) map[*field]bool {
-	if seen == nil {
-		seen = make(map[*field]bool)
-	}
-	seen[f] = true
-	return seen
-}
-
-func (d decoder) children(el *Element, v reflect.Value, n *node, seen map[*field]bool, rest *field) map[*field]bool {
-	for i, c := range el.Children {
+func (d decoder) children(el *Element, v reflect.Value, n *node, seen *marks, rest *field) {
+	for _, c := range el.Children {
 		kid := n.kids[c.Name]
 		switch {
 		case kid != nil:
-			seen = d.child(el, c, i, v, kid, seen)
+			d.child(el, c, v, kid, seen)
 		case rest != nil:
 			list := v.FieldByIndex(rest.index)
 			list.Set(reflect.Append(list, reflect.ValueOf(c)))
@@ -108,55 +109,47 @@ func (d decoder) children(el *Element, v reflect.Value, n *node, seen map[*field
 			d.problems.UnknownElement(c, el, n.names)
 		}
 	}
-	return seen
 }
 
-func (d decoder) child(el, c *Element, i int, v reflect.Value, n *node, seen map[*field]bool) map[*field]bool {
+func (d decoder) child(el, c *Element, v reflect.Value, n *node, seen *marks) {
 	if n.pos != nil {
 		v.FieldByIndex(n.pos).Set(reflect.ValueOf(c.Pos))
 	}
 	if n.kids != nil {
-		d.repeated(el, c, i, false)
+		if seen.set(n.mark) {
+			d.problems.Warnf(c.Pos, "second <%s> in <%s>", c.Name, el.Name)
+		}
 		d.plain(c)
-		return d.children(c, v, n, seen, nil)
+		d.children(c, v, n, seen, nil)
+		return
 	}
 	f := n.field
 	if f == nil || f.index == nil {
-		return seen
+		return
 	}
-	if f.required {
-		seen = mark(seen, f)
-	}
+	again := seen.set(f.mark)
 	target := v.FieldByIndex(f.index)
 	if f.typ.Kind() == reflect.Slice {
 		item := reflect.New(f.typ.Elem()).Elem()
 		if d.value(item, f, c) {
 			target.Set(reflect.Append(target, item))
 		}
-		return seen
+		return
 	}
-	if d.repeated(el, c, i, f.once) {
+	if again {
+		d.repeated(el, c, f)
 		target.SetZero()
 		f.setDefault(target)
 	}
 	d.value(target, f, c)
-	return seen
 }
 
-// repeated reports and says whether an earlier sibling has the name of c.
-func (d decoder) repeated(el, c *Element, i int, once bool) bool {
-	for _, before := range el.Children[:i] {
-		if before.Name != c.Name {
-			continue
-		}
-		if once {
-			d.problems.Errorf(c.Pos, "second <%s> in <%s>", c.Name, el.Name)
-		} else {
-			d.problems.Warnf(c.Pos, "second <%s> in <%s>", c.Name, el.Name)
-		}
-		return true
+func (d decoder) repeated(el, c *Element, f *field) {
+	if f.once {
+		d.problems.Errorf(c.Pos, "second <%s> in <%s>", c.Name, el.Name)
+		return
 	}
-	return false
+	d.problems.Warnf(c.Pos, "second <%s> in <%s>, the last one counts", c.Name, el.Name)
 }
 
 // value reads c into v and says whether there is a value.
@@ -217,19 +210,6 @@ func (d decoder) leaf(el *Element) {
 	}
 	for _, c := range el.Children {
 		d.problems.UnknownElement(c, el, nil)
-	}
-}
-
-func (d decoder) required(el *Element, n *node, seen map[*field]bool) {
-	for _, name := range n.names {
-		kid := n.kids[name]
-		if kid.kids != nil {
-			d.required(el, kid, seen)
-			continue
-		}
-		if kid.field != nil && kid.field.required && !seen[kid.field] {
-			d.problems.Errorf(el.Pos, "<%s> has no <%s>", el.Name, kid.field.name)
-		}
 	}
 }
 

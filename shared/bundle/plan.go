@@ -23,6 +23,8 @@ type plan struct {
 	places    [][]int  // fields of type Pos
 	fallbacks []*field // fields with a default
 	structs   []*field // structs by value, which have defaults of their own
+	required  []*field
+	marks     int // given out
 }
 
 // node is one step of the element paths of a struct: a group when it has kids,
@@ -32,11 +34,14 @@ type node struct {
 	names []string // keys of kids, sorted
 	field *field
 	pos   []int
+	mark  int // of a group
 }
 
 // field is one field of a struct; a nil index means known and ignored.
 type field struct {
 	name     string
+	mark     int
+	attr     bool
 	index    []int
 	typ      reflect.Type
 	fallback string
@@ -54,7 +59,7 @@ func planOf(t reflect.Type) *plan {
 	}
 	pl := &plan{root: &node{}, attrs: map[string]*field{}}
 	pl.add(t, nil)
-	pl.root.sort()
+	pl.finish(pl.root)
 	for name := range pl.attrs {
 		pl.attrNames = append(pl.attrNames, name)
 	}
@@ -94,6 +99,11 @@ func (pl *plan) addField(sf reflect.StructField, tag string, at []int) {
 		f.enum = strings.Split(e, ",")
 	}
 	kind := f.options(opts)
+	f.attr = kind == "attr"
+	f.mark = pl.newMark()
+	if f.required {
+		pl.required = append(pl.required, f)
+	}
 	if sf.Name == "_" {
 		f.index = nil
 	} else {
@@ -217,14 +227,34 @@ func (n *node) at(path string) *node {
 	return n
 }
 
-func (n *node) sort() {
-	n.names = n.names[:0]
+// finish sorts the names of the nodes and numbers the groups.
+func (pl *plan) finish(n *node) {
 	for name, kid := range n.kids {
 		n.names = append(n.names, name)
-		kid.sort()
-		if kid.kids != nil && kid.field != nil {
+		if kid.kids == nil {
+			continue
+		}
+		if kid.field != nil {
 			panic(fmt.Sprintf("bundle.Decode: <%s> is both a value and a group", name))
 		}
+		kid.mark = pl.newMark()
+		pl.finish(kid)
 	}
 	slices.Sort(n.names)
+}
+
+func (pl *plan) newMark() int {
+	if pl.marks == maxMarks {
+		panic(fmt.Sprintf("bundle.Decode: more than %d fields", maxMarks))
+	}
+	pl.marks++
+	return pl.marks - 1
+}
+
+// title is how messages call the field.
+func (f *field) title() string {
+	if f.attr {
+		return "attribute " + f.name
+	}
+	return "<" + f.name + ">"
 }
