@@ -167,6 +167,7 @@ type Context struct {
 	now      func() time.Time
 	observer Observer
 	after    []func(context.Context)
+	onSend   []func(*Context, *message.Message)
 	request  message.Message
 	response message.Message
 	errmsg   message.Message
@@ -202,11 +203,12 @@ func (c *Context) Release() {
 	}
 	vars, req, resp, errm := c.vars, c.request.Header, c.response.Header, c.errmsg.Header
 	clear(vars)
+	clear(c.onSend)
 	req.Reset()
 	resp.Reset()
 	errm.Reset()
-	after := c.after[:0]
-	*c = Context{vars: vars, after: after} //nolint:govet // the WaitGroup is idle: Drain waited for it
+	after, onSend := c.after[:0], c.onSend[:0]
+	*c = Context{vars: vars, after: after, onSend: onSend} //nolint:govet // the WaitGroup is idle: Drain waited for it
 	c.request.Header, c.response.Header, c.errmsg.Header = req, resp, errm
 	pool.Put(c)
 }
@@ -286,6 +288,19 @@ func (c *Context) MessageID() string {
 // After registers f to run once the response is on its way to the client and
 // before the host lets go of the request: flushing logs, writing counters.
 func (c *Context) After(f func(context.Context)) { c.after = append(c.after, f) }
+
+// OnSend registers f to change the response or error message right before it
+// goes to the client, whichever way the flow ends (CORS headers). f must not be
+// registered twice by one policy.
+func (c *Context) OnSend(f func(*Context, *message.Message)) { c.onSend = append(c.onSend, f) }
+
+// Finish runs what OnSend registered over the message to be sent.
+func (c *Context) Finish(m *message.Message) {
+	for _, f := range c.onSend {
+		f(c, m)
+	}
+	c.onSend = c.onSend[:0]
+}
 
 // Go runs f beside the flow. The call is not over before f returns, since a
 // serverless instance may be frozen from then on. f must not use c.
