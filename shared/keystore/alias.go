@@ -35,12 +35,10 @@ type Alias struct {
 	// It differs whenever the content does.
 	Version string
 
-	// key is behind a pointer, so that reflection-driven printers of a
-	// struct around the Alias stop at an address.
-	key *privateKey
+	// key gives the private key; nil for a CERT. It is a function since fmt
+	// looks into everything else, pointers too, of an unexported field.
+	key func() crypto.Signer
 }
-
-type privateKey struct{ crypto.Signer }
 
 // NewAlias makes an alias of a chain, leaf first, and the private key of the
 // leaf; a nil key makes a CERT. It is Invalid if the key is not the leaf's.
@@ -58,7 +56,7 @@ func NewAlias(name string, certs []*x509.Certificate, key crypto.Signer) (Alias,
 	if !samePublicKey(certs[0].PublicKey, key.Public()) {
 		return Alias{}, Errorf(Invalid, "the private key of alias %q does not match its certificate", name)
 	}
-	a.key = &privateKey{key}
+	a.key = func() crypto.Signer { return key }
 	return a, nil
 }
 
@@ -76,7 +74,7 @@ func (a Alias) Key() crypto.Signer {
 	if a.key == nil {
 		return nil
 	}
-	return a.key.Signer
+	return a.key()
 }
 
 // TLSCertificate is the alias as the identity of a TLS client or server. It is
@@ -85,7 +83,7 @@ func (a Alias) TLSCertificate() (tls.Certificate, error) {
 	if a.key == nil {
 		return tls.Certificate{}, Errorf(Invalid, "alias %q has no private key", a.Name)
 	}
-	cert := tls.Certificate{PrivateKey: a.key.Signer, Leaf: a.Certs[0]}
+	cert := tls.Certificate{PrivateKey: a.key(), Leaf: a.Certs[0]}
 	for _, c := range a.Certs {
 		cert.Certificate = append(cert.Certificate, c.Raw)
 	}

@@ -15,7 +15,7 @@ func encodeAlias(a Alias) ([]byte, error) {
 	}
 	var out []byte
 	if a.key != nil {
-		der, err := x509.MarshalPKCS8PrivateKey(a.key.Signer)
+		der, err := x509.MarshalPKCS8PrivateKey(a.key())
 		if err != nil {
 			return nil, Errorf(Invalid, "alias %q: %w", a.Name, err)
 		}
