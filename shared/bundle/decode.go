@@ -22,10 +22,12 @@ import (
 //	default:"text"        value when absent or empty, unless into had one;
 //	                      on a struct: of its chardata field
 //	enum:"A,B"            the only values allowed
+//	ignored:"A,@b"        on a field _ struct{}: element <A> and attribute b are
+//	                      known and without effect
 //
-// Options after the name: required (absent is an error), once (a second one is
-// an error), raw (the text keeps its outer white space), ignored (known, of no
-// effect; for fields called _).
+// Options after the name: required (absent is an error; an absent parent
+// requires nothing), once (a second one is an error), raw (the text keeps its
+// outer white space).
 //
 // Fields may be strings, booleans (true, false, 1, 0 in any case), integers,
 // floats, structs, *Element (taken as it is, nothing inside is checked),
@@ -117,7 +119,7 @@ func (d decoder) child(el, c *Element, v reflect.Value, n *node, seen *marks) {
 	}
 	if n.kids != nil {
 		if seen.set(n.mark) {
-			d.problems.Warnf(c.Pos, "second <%s> in <%s>", c.Name, el.Name)
+			d.problems.Warnf(c.Pos, "second <%s> in <%s>, both count", c.Name, el.Name)
 		}
 		d.plain(c)
 		d.children(c, v, n, seen, nil)

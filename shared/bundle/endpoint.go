@@ -107,7 +107,7 @@ func (f *EventFlow) check(problems *Problems) {
 	if len(f.Request) > 0 {
 		problems.Warnf(f.Request[0].Pos, "<EventFlow> does not run the steps of <Request>")
 	}
-	if f.ContentType != "text/event-stream" {
+	if !strings.HasPrefix(f.ContentType, "text/event-stream") {
 		problems.Errorf(f.Pos, "attribute content-type of <EventFlow> is %q, want text/event-stream", f.ContentType)
 	}
 }

@@ -158,7 +158,7 @@ func (l *loader) setDescriptor(root *Element) {
 }
 
 var resourceTypes = map[string]bool{
-	"graphql": true, "java": true, "jsc": true, "node": true, "oas": true, "properties": true,
+	"graphql": true, "java": true, "js": true, "jsc": true, "node": true, "oas": true, "properties": true,
 	"py": true, "template": true, "wsdl": true, "xsd": true, "xsl": true,
 }
 

@@ -74,6 +74,8 @@ func (pl *plan) add(t reflect.Type, index []int) {
 		at := append(slices.Clone(index), i)
 		tag, tagged := sf.Tag.Lookup("xml")
 		switch {
+		case sf.Name == "_":
+			pl.ignore(sf.Tag.Get("ignored"))
 		case sf.Type == posType && !tagged:
 			pl.addPos(sf.Tag.Get("pos"), at)
 		case sf.Anonymous && !tagged && sf.Type.Kind() == reflect.Struct:
@@ -92,6 +94,17 @@ func (pl *plan) addPos(path string, at []int) {
 	pl.root.at(path).pos = at
 }
 
+// ignore makes elements and attributes ("@name") known.
+func (pl *plan) ignore(names string) {
+	for name := range strings.SplitSeq(names, ",") {
+		if attr, ok := strings.CutPrefix(name, "@"); ok {
+			pl.attrs[attr] = &field{name: attr, attr: true, mark: pl.newMark()}
+		} else if name != "" {
+			pl.root.at(name).field = &field{name: name}
+		}
+	}
+}
+
 func (pl *plan) addField(sf reflect.StructField, tag string, at []int) {
 	name, opts, _ := strings.Cut(tag, ",")
 	f := &field{name: name, index: at, typ: sf.Type, fallback: sf.Tag.Get("default")}
@@ -104,12 +117,8 @@ func (pl *plan) addField(sf reflect.StructField, tag string, at []int) {
 	if f.required {
 		pl.required = append(pl.required, f)
 	}
-	if sf.Name == "_" {
-		f.index = nil
-	} else {
-		f.check(sf, kind)
-		pl.defaults(f)
-	}
+	f.check(sf, kind)
+	pl.defaults(f)
 	switch kind {
 	case "attr":
 		pl.attrs[name] = f
@@ -137,7 +146,7 @@ func (f *field) options(opts string) (kind string) {
 			f.once = true
 		case "attr", "chardata", "any":
 			kind = o
-		case "", "ignored":
+		case "":
 		default:
 			panic(fmt.Sprintf("bundle.Decode: unknown option %q of field %s", o, f.name))
 		}
