@@ -31,9 +31,10 @@
 //	                 unset; a value json-quoted is unquoted
 //	want.request     the request afterwards, in the form of the section request
 //	want.response    the response afterwards
-//	want.error       the error message afterwards
+//	want.error       the error message afterwards, or the one that the fault brings
 //	want.fault       "STATUS code" and on the next line the fault string; without the section
 //	                 the policy must succeed
+//	want.fault.header  the fields that the fault adds to the error response
 //	want.refused     the problems that refuse the deployment, one to a line
 //	want.warned      the warnings, one to a line
 package policytest
@@ -152,6 +153,12 @@ func (o *outcome) section(name, want string) (string, bool) {
 			return "", true
 		}
 		return fmt.Sprintf("%d %s\n%s\n", o.fault.Status, o.fault.Code, o.fault.Text), true
+	case "want.fault.header":
+		var b strings.Builder
+		for i := 0; o.fault != nil && i < len(o.fault.Header); i++ {
+			fmt.Fprintf(&b, "%s: %s\n", o.fault.Header[i].Name, o.fault.Header[i].Value)
+		}
+		return b.String(), true
 	case "want.refused":
 		return o.refused, true
 	case "want.warned":
@@ -232,6 +239,9 @@ func (r *runner) run(t *testing.T, ar *txtar.Archive) *outcome {
 	if out.fault != nil {
 		for _, v := range out.fault.FailedVariables {
 			out.fc.Put(v, flow.BoolValue(true))
+		}
+		if out.fault.Message != nil {
+			out.fc.Error = out.fault.Message
 		}
 	}
 	return out
