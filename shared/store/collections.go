@@ -33,8 +33,9 @@ var Collections = []Collection{
 	{Name: "revisions", Fields: []string{"org", "kind", "name"}, Doc: "a revision of an API proxy or shared flow (kind: api, sharedflow); id: org/kind/name/revision"},
 	{Name: "archives", Fields: []string{"kind", "archive"}, Doc: "bundle zips (kind: manifest, chunk); see package archive"},
 	{Name: "deployments", Fields: []string{"org", "environment", "kind", "name"}, Doc: "a deployed revision; id: org/environment/kind/name"},
-	{Name: "routes", Fields: []string{"org", "environment", "host"}, Doc: "a shard of the routing index: the base paths of one environment with one first path segment; id: org/environment/segment"},
-	{Name: "stamps", Fields: []string{"org"}, Doc: "a version stamp that instances re-read to learn of changes; id: org, or org/environment"},
+	{Name: "routes", Fields: []string{"org", "environment"}, Doc: "a node of the routing index of an environment: base paths with the same first segments; id: org/environment/segments"},
+	{Name: "runtimeConfigs", Fields: []string{"org"}, Doc: "what a data plane knows of one environment beside its routes; id: org/environment/part"},
+	{Name: "stamps", Fields: []string{"org"}, Doc: "the version stamp that instances re-read to learn of changes; id: org"},
 
 	// Environment-scoped configuration.
 	{Name: "keyvaluemaps", Fields: []string{"org", "scope", "environment", "api"}, Doc: "a key value map (scope: organization, environment, apiproxy); id: scope path/map"},

@@ -13,16 +13,18 @@ import (
 const (
 	// MaxIDBytes bounds a document's id.
 	MaxIDBytes = 1500
-	// MaxFieldBytes bounds the value of an indexed field: beyond it Firestore
-	// cuts the index entry and a query would miss.
-	MaxFieldBytes = 1500
+	// MaxFieldBytes bounds the value of an indexed field. Firestore indexes 1500
+	// bytes, counts one more than a string has, cuts the index entry of a longer
+	// one and refuses it in a query.
+	MaxFieldBytes = 1499
 	// MaxDocBytes bounds a document, as Size counts it.
 	MaxDocBytes = 1 << 20
 	// MaxDataBytes bounds Data by itself.
 	MaxDataBytes = MaxDocBytes - 89
 	// MaxCommitBytes bounds the documents written by one transaction, by Size.
-	// Firestore takes requests of at most 10 MiB; the rest is for their framing.
-	MaxCommitBytes = 9 << 20
+	// Firestore takes requests of 10 MiB, but its emulator 4 MiB, and what works
+	// in tests must be what works. The rest is for the request's framing.
+	MaxCommitBytes = 4<<20 - 128<<10
 	// maxWrites bounds the writes of one commit of Batch and DeleteAll.
 	maxWrites = 400
 )

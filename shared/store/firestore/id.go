@@ -97,8 +97,8 @@ func cut(s string, n int) string {
 	return strings.TrimSuffix(s[:n], ".")
 }
 
-// successor is the least string greater than all that start with prefix; empty
-// if there is none.
+// successor is an escaped id greater than all that start with prefix and not
+// greater than any other that is greater than those; empty if there is none.
 func successor(prefix string) string {
 	for prefix != "" {
 		r, n := utf8.DecodeLastRuneInString(prefix)
@@ -109,7 +109,10 @@ func successor(prefix string) string {
 		case 0xD7FF: // what follows are surrogates, which UTF-8 leaves out
 			r = 0xDFFF
 		}
-		return prefix + string(r+1)
+		if prefix += string(r + 1); prefix == "." {
+			return ".0" // "." is no id, and all that start with it start with ".0" or ".1"
+		}
+		return prefix
 	}
 	return ""
 }
