@@ -10,7 +10,6 @@ import (
 func ParseHTTPTargetConnection(el *Element, problems *Problems) *HTTPTargetConnection {
 	c := new(HTTPTargetConnection)
 	Decode(el, c, problems)
-	c.check(problems)
 	return c
 }
 
@@ -18,7 +17,6 @@ func ParseHTTPTargetConnection(el *Element, problems *Problems) *HTTPTargetConne
 func ParseLocalTargetConnection(el *Element, problems *Problems) *LocalTargetConnection {
 	c := new(LocalTargetConnection)
 	Decode(el, c, problems)
-	c.check(problems)
 	return c
 }
 
@@ -26,7 +24,6 @@ func ParseLocalTargetConnection(el *Element, problems *Problems) *LocalTargetCon
 func ParseLoadBalancer(el *Element, problems *Problems) *LoadBalancer {
 	lb := new(LoadBalancer)
 	Decode(el, lb, problems)
-	lb.check(problems)
 	return lb
 }
 
@@ -34,7 +31,6 @@ func ParseLoadBalancer(el *Element, problems *Problems) *LoadBalancer {
 func ParseHealthMonitor(el *Element, problems *Problems) *HealthMonitor {
 	m := new(HealthMonitor)
 	Decode(el, m, problems)
-	m.check(problems)
 	return m
 }
 
@@ -42,7 +38,6 @@ func ParseHealthMonitor(el *Element, problems *Problems) *HealthMonitor {
 func ParseSSLInfo(el *Element, problems *Problems) *SSLInfo {
 	s := new(SSLInfo)
 	Decode(el, s, problems)
-	s.check(problems)
 	return s
 }
 
@@ -51,7 +46,10 @@ func ParseSSLInfo(el *Element, problems *Problems) *SSLInfo {
 func ParseAuthentication(el *Element, problems *Problems) *Authentication {
 	a := new(Authentication)
 	Decode(el, a, problems)
-	return a.check(problems)
+	if a.empty() {
+		return nil
+	}
+	return a
 }
 
 func (c *HTTPTargetConnection) check(problems *Problems) {
@@ -62,18 +60,11 @@ func (c *HTTPTargetConnection) check(problems *Problems) {
 		problems.Errorf(c.Pos, "<HTTPTargetConnection> has neither <URL> nor <LoadBalancer>")
 	}
 	c.Properties.check(targetProperties, "target", problems)
-	if c.LoadBalancer != nil {
-		c.LoadBalancer.check(problems)
-	}
 	if c.HealthMonitor != nil {
-		c.HealthMonitor.check(problems)
 		c.checkMonitored(problems)
 	}
-	if c.SSLInfo != nil {
-		c.SSLInfo.check(problems)
-	}
-	if c.Authentication != nil {
-		c.Authentication = c.Authentication.check(problems)
+	if c.Authentication != nil && c.Authentication.empty() {
+		c.Authentication = nil
 	}
 }
 
@@ -100,7 +91,7 @@ func (lb *LoadBalancer) check(problems *Problems) {
 	}
 	names, fallbacks := map[string]bool{}, 0
 	for _, s := range lb.Servers {
-		s.check(names, problems)
+		s.checkIn(names, problems)
 		if s.IsFallback {
 			fallbacks++
 		}
@@ -110,12 +101,9 @@ func (lb *LoadBalancer) check(problems *Problems) {
 	}
 	notNegative(lb.Pos, "MaxFailures", lb.MaxFailures, problems)
 	notNegative(lb.Pos, "TargetDisableSecs", lb.TargetDisableSecs, problems)
-	if r := lb.ServerUnhealthyResponse; r != nil {
-		r.check("ServerUnhealthyResponse", problems)
-	}
 }
 
-func (s *LBServer) check(names map[string]bool, problems *Problems) {
+func (s *LBServer) checkIn(names map[string]bool, problems *Problems) {
 	switch {
 	case s.Name == "":
 		problems.Errorf(s.Pos, "<Server> has no attribute name")
@@ -136,34 +124,30 @@ func (m *HealthMonitor) check(problems *Problems) {
 	if m.IsEnabled && m.IntervalInSec < 1 {
 		problems.Errorf(m.Pos, "<IntervalInSec> is %d, want at least 1", m.IntervalInSec)
 	}
-	if t := m.TCPMonitor; t != nil {
-		notNegative(t.Pos, "ConnectTimeoutInSec", t.ConnectTimeoutInSec, problems)
-		checkPort(t.Pos, t.Port, problems)
-	}
-	if h := m.HTTPMonitor; h != nil {
-		h.check(problems)
-	}
+}
+
+func (t *TCPMonitor) check(problems *Problems) {
+	notNegative(t.Pos, "ConnectTimeoutInSec", t.ConnectTimeoutInSec, problems)
+	checkPort(t.Pos, t.Port, problems)
 }
 
 func (m *HTTPMonitor) check(problems *Problems) {
-	if m.SuccessResponse != nil {
-		m.SuccessResponse.check("SuccessResponse", problems)
-	}
-	r := m.Request
-	if r == nil {
+	if m.Request == nil {
 		problems.Errorf(m.Pos, "<HTTPMonitor> has no <Request>")
-		return
 	}
+}
+
+func (r *MonitorRequest) check(problems *Problems) {
 	notNegative(r.Pos, "ConnectTimeoutInSec", r.ConnectTimeoutInSec, problems)
 	notNegative(r.Pos, "SocketReadTimeoutInSec", r.SocketReadTimeoutInSec, problems)
 	checkPort(r.Pos, r.Port, problems)
 	checkHeaders(r.Pos, r.Headers, problems)
 }
 
-func (r *MonitorResponse) check(name string, problems *Problems) {
+func (r *MonitorResponse) check(problems *Problems) {
 	for _, code := range r.ResponseCodes {
 		if code < 100 || code > 599 {
-			problems.Errorf(r.Pos, "<ResponseCode> of <%s> is %d, want 100 to 599", name, code)
+			problems.Errorf(r.Pos, "<ResponseCode> is %d, want 100 to 599", code)
 		}
 	}
 	checkHeaders(r.Pos, r.Headers, problems)
@@ -212,26 +196,22 @@ func boolOrTemplate(pos Pos, name, value string, problems *Problems) {
 	}
 }
 
-// check returns nil for an empty element, as the reference page shows it among
-// the children of a target.
-func (a *Authentication) check(problems *Problems) *Authentication {
+// empty holds for <Authentication/>, as the reference page shows it among the
+// children of a target.
+func (a *Authentication) empty() bool {
+	return a.GoogleAccessToken == nil && a.GoogleIDToken == nil
+}
+
+func (a *Authentication) check(problems *Problems) {
 	switch {
 	case a.GoogleAccessToken != nil && a.GoogleIDToken != nil:
 		problems.Errorf(a.Pos, "<Authentication> has both <GoogleAccessToken> and <GoogleIDToken>")
-	case a.GoogleAccessToken == nil && a.GoogleIDToken == nil:
+	case a.empty():
 		problems.Warnf(a.Pos, "<Authentication> has neither <GoogleAccessToken> nor <GoogleIDToken>, no token is sent")
-		return nil
 	}
 	if !validToken(a.HeaderName.Value) {
 		problems.Errorf(a.HeaderName.Pos, "<HeaderName> is %q, which is no header name", a.HeaderName.Value)
 	}
-	if t := a.GoogleAccessToken; t != nil {
-		t.check(problems)
-	}
-	if t := a.GoogleIDToken; t != nil {
-		t.check(problems)
-	}
-	return a
 }
 
 func (t *GoogleAccessToken) check(problems *Problems) {

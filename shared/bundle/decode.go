@@ -36,6 +36,9 @@ import (
 // as part of the outer one; embedding [Common] covers what every policy has.
 //
 // Where T is no slice the last of several elements wins, with a warning.
+// The types of this package (SSLInfo, Authentication, HTTPTargetConnection ...)
+// are checked as they are filled.
+//
 // An element or attribute no field names is a warning, and an error when it
 // looks like a misspelling of one that is known.
 //
@@ -67,7 +70,14 @@ func (d decoder) fill(el *Element, v reflect.Value, pl *plan) {
 			d.problems.Errorf(el.Pos, "<%s> has no %s", el.Name, f.title())
 		}
 	}
+	if pl.checked {
+		v.Addr().Interface().(checker).check(d.problems)
+	}
 }
+
+// checker is a type of this package that is looked at once it is filled,
+// wherever it stands.
+type checker interface{ check(*Problems) }
 
 // marks is the set of fields and groups of a struct that were met.
 type marks [maxMarks / 64]uint64

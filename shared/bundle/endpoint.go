@@ -7,68 +7,64 @@ import "strings"
 func ParseProxyEndpoint(el *Element, problems *Problems) *ProxyEndpoint {
 	p := new(ProxyEndpoint)
 	Decode(el, p, problems)
-	p.Endpoint.check("ProxyEndpoint", problems)
+	return p
+}
+
+func (p *ProxyEndpoint) check(problems *Problems) {
+	p.Endpoint.checkIn("ProxyEndpoint", problems)
 	if f := p.PostClientFlow; f != nil {
-		checkSteps(f.Request, problems)
-		checkSteps(f.Response, problems)
 		if len(f.Request) > 0 {
 			problems.Warnf(f.Request[0].Pos, "<PostClientFlow> does not run the steps of <Request>")
 		}
 	}
 	p.checkConnection(problems)
 	p.checkRoutes(problems)
-	return p
 }
 
 // ParseTargetEndpoint reads a file of targets/.
 func ParseTargetEndpoint(el *Element, problems *Problems) *TargetEndpoint {
 	t := new(TargetEndpoint)
 	Decode(el, t, problems)
-	t.Endpoint.check("TargetEndpoint", problems)
-	t.checkConnections(problems)
-	if t.HTTP != nil {
-		t.HTTP.check(problems)
-	}
-	if t.Local != nil {
-		t.Local.check(problems)
-	}
 	return t
+}
+
+func (t *TargetEndpoint) check(problems *Problems) {
+	t.Endpoint.checkIn("TargetEndpoint", problems)
+	t.checkConnections(problems)
 }
 
 // ParseIntegrationEndpoint reads a file of integration-endpoints/.
 func ParseIntegrationEndpoint(el *Element, problems *Problems) *IntegrationEndpoint {
 	i := new(IntegrationEndpoint)
 	Decode(el, i, problems)
-	checkName(i.Pos, "IntegrationEndpoint", i.Name, problems)
 	return i
+}
+
+func (i *IntegrationEndpoint) check(problems *Problems) {
+	checkName(i.Pos, "IntegrationEndpoint", i.Name, problems)
 }
 
 // ParseSharedFlow reads a file of sharedflows/.
 func ParseSharedFlow(el *Element, problems *Problems) *SharedFlow {
 	f := new(SharedFlow)
 	Decode(el, f, problems)
-	checkName(f.Pos, "SharedFlow", f.Name, problems)
-	checkSteps(f.Steps, problems)
 	return f
 }
 
-func (e *Endpoint) check(root string, problems *Problems) {
+func (f *SharedFlow) check(problems *Problems) {
+	checkName(f.Pos, "SharedFlow", f.Name, problems)
+}
+
+func (e *Endpoint) checkIn(root string, problems *Problems) {
 	checkName(e.Pos, root, e.Name, problems)
 	for _, f := range []*Flow{e.PreFlow, e.PostFlow} {
-		if f != nil {
-			f.check(problems)
-			f.noCondition(root, problems)
+		if f != nil && f.Condition != "" {
+			problems.Warnf(f.ConditionPos, "<Condition> of a PreFlow or PostFlow has no effect")
 		}
 	}
 	e.checkFlows(root, problems)
-	if f := e.EventFlow; f != nil {
-		f.check(problems)
-	}
 	for _, r := range e.FaultRules {
-		r.check("FaultRule", problems)
-	}
-	if r := e.DefaultFaultRule; r != nil {
-		checkSteps(r.Steps, problems)
+		r.checkListed(problems)
 	}
 }
 
@@ -76,34 +72,17 @@ func (e *Endpoint) checkFlows(root string, problems *Problems) {
 	if n := len(e.Flows); n > MaxFlows {
 		problems.Errorf(e.Pos, "<%s> has %d flows, the limit is %d", root, n, MaxFlows)
 	}
-	hider := ""
+	hidden, by := false, ""
 	for _, f := range e.Flows {
-		f.check(problems)
-		if hider != "" {
-			problems.Warnf(f.Pos, "flow %q never runs: flow %q before it has no condition", f.Name, hider)
-			continue
+		if hidden {
+			problems.Warnf(f.Pos, "flow %q never runs: flow %q before it has no condition", f.Name, by)
+		} else if f.Condition == "" {
+			hidden, by = true, f.Name
 		}
-		if f.Condition == "" {
-			hider = f.Name
-		}
-	}
-}
-
-func (f *Flow) check(problems *Problems) {
-	checkSteps(f.Request, problems)
-	checkSteps(f.Response, problems)
-}
-
-// noCondition warns of a condition on a flow that always runs.
-func (f *Flow) noCondition(root string, problems *Problems) {
-	if f.Condition != "" {
-		problems.Warnf(f.ConditionPos, "<Condition> on a PreFlow or PostFlow of <%s> has no effect", root)
 	}
 }
 
 func (f *EventFlow) check(problems *Problems) {
-	checkSteps(f.Request, problems)
-	checkSteps(f.Response, problems)
 	if len(f.Request) > 0 {
 		problems.Warnf(f.Request[0].Pos, "<EventFlow> does not run the steps of <Request>")
 	}
@@ -112,24 +91,22 @@ func (f *EventFlow) check(problems *Problems) {
 	}
 }
 
-func (r *FaultRule) check(root string, problems *Problems) {
-	checkSteps(r.Steps, problems)
+// checkListed looks at what a <FaultRule> may not do and the default one may.
+func (r *FaultRule) checkListed(problems *Problems) {
 	if len(r.Steps) == 0 {
-		problems.Warnf(r.Pos, "<%s> %q has no <Step>", root, r.Name)
+		problems.Warnf(r.Pos, "<FaultRule> %q has no <Step>", r.Name)
 	}
 	if r.AlwaysEnforce {
 		problems.Warnf(r.Pos, "<AlwaysEnforce> has an effect in <DefaultFaultRule> only")
 	}
 }
 
-func checkSteps(steps []*Step, problems *Problems) {
-	for _, s := range steps {
-		if s.Name == "" {
-			problems.Errorf(s.Pos, "<Step> has no <Name>")
-		}
-		if s.FaultRules != nil && len(s.FaultRules.Children) > 0 {
-			problems.Warnf(s.FaultRules.Pos, "<FaultRules> of a step are ignored")
-		}
+func (s *Step) check(problems *Problems) {
+	if s.Name == "" {
+		problems.Errorf(s.Pos, "<Step> has no <Name>")
+	}
+	if s.FaultRules != nil && len(s.FaultRules.Children) > 0 {
+		problems.Warnf(s.FaultRules.Pos, "<FaultRules> of a step are ignored")
 	}
 }
 
@@ -185,18 +162,18 @@ func (p *ProxyEndpoint) checkRoutes(problems *Problems) {
 	if len(p.RouteRules) == 0 {
 		problems.Warnf(p.Pos, "<ProxyEndpoint> has no <RouteRule>, every call fails with RouteFailed")
 	}
-	hider, names := "", map[string]bool{}
+	hidden, by, names := false, "", map[string]bool{}
 	for _, r := range p.RouteRules {
-		r.check(names, problems)
-		if hider != "" {
-			problems.Warnf(r.Pos, "RouteRule %q is never reached: RouteRule %q before it has no condition", r.Name, hider)
+		r.checkIn(names, problems)
+		if hidden {
+			problems.Warnf(r.Pos, "RouteRule %q is never reached: RouteRule %q before it has no condition", r.Name, by)
 		} else if r.Condition == "" {
-			hider = r.Name
+			hidden, by = true, r.Name
 		}
 	}
 }
 
-func (r *RouteRule) check(names map[string]bool, problems *Problems) {
+func (r *RouteRule) checkIn(names map[string]bool, problems *Problems) {
 	switch {
 	case r.Name == "":
 		problems.Warnf(r.Pos, "<RouteRule> has no attribute name")

@@ -11,6 +11,7 @@ import (
 var (
 	posType     = reflect.TypeFor[Pos]()
 	elementType = reflect.TypeFor[*Element]()
+	checkerType = reflect.TypeFor[checker]()
 )
 
 // plan is what Decode knows of one struct type.
@@ -25,6 +26,7 @@ type plan struct {
 	structs   []*field // structs by value, which have defaults of their own
 	required  []*field
 	marks     int // given out
+	checked   bool
 }
 
 // node is one step of the element paths of a struct: a group when it has kids,
@@ -57,7 +59,7 @@ func planOf(t reflect.Type) *plan {
 	if p, ok := plans.Load(t); ok {
 		return p.(*plan)
 	}
-	pl := &plan{root: &node{}, attrs: map[string]*field{}}
+	pl := &plan{root: &node{}, attrs: map[string]*field{}, checked: reflect.PointerTo(t).Implements(checkerType)}
 	pl.add(t, nil)
 	pl.finish(pl.root)
 	for name := range pl.attrs {

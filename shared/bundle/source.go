@@ -168,11 +168,16 @@ func roots(fsys fs.FS, dir string) []string {
 	var found []string
 	for _, k := range []Kind{KindAPIProxy, KindSharedFlow} {
 		name := path.Join(dir, k.Folder())
-		if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
+		if isDir(fsys, name) {
 			found = append(found, name)
 		}
 	}
 	return found
+}
+
+func isDir(fsys fs.FS, name string) bool {
+	info, err := fs.Stat(fsys, name)
+	return err == nil && info.IsDir()
 }
 
 // kindOf recognizes a root that is a bundle folder by its name or by the
@@ -183,10 +188,11 @@ func kindOf(fsys fs.FS, hint string) Kind {
 			return k
 		}
 	}
-	for folder, kind := range map[string]Kind{"proxies": KindAPIProxy, "sharedflows": KindSharedFlow} {
-		if info, err := fs.Stat(fsys, folder); err == nil && info.IsDir() {
-			return kind
-		}
+	switch {
+	case isDir(fsys, "proxies"):
+		return KindAPIProxy
+	case isDir(fsys, "sharedflows"):
+		return KindSharedFlow
 	}
 	return ""
 }
