@@ -31,8 +31,14 @@ type Driver interface {
 	// Conflict if it has another by now, NotFound if there is none.
 	Replace(ctx context.Context, name, version string, data []byte) (newVersion string, err error)
 
-	// Get returns the current data and version of a secret, or NotFound.
+	// Get returns the current data and version of a secret, or NotFound. What
+	// another process wrote just now may not show yet.
 	Get(ctx context.Context, name string) (data []byte, version string, err error)
+
+	// GetVersion returns the data of one version, as a write of it by another
+	// process is sure to be seen; NotFound if it is not kept. An engine keeps
+	// the current version at least.
+	GetVersion(ctx context.Context, name, version string) (data []byte, err error)
 
 	// Delete removes a secret with all its versions, or returns NotFound.
 	Delete(ctx context.Context, name string) error

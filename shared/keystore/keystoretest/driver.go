@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) (d keystore.Driver, reopen func()
 		{"PutReplaces", putReplaces},
 		{"PutReplacesLabels", putReplacesLabels},
 		{"ReplaceComparesVersion", replaceComparesVersion},
+		{"GetVersion", getVersion},
 		{"VersionsNeverComeBack", versionsNeverComeBack},
 		{"Delete", deletes},
 		{"Missing", missing},
@@ -95,6 +96,33 @@ func replaceComparesVersion(t *testing.T, d keystore.Driver, _ func() keystore.D
 	wantCode(t, err, keystore.Conflict)
 	wantSecret(t, d, "a", []byte("two"), second)
 	wantList(t, d, labels, "a")
+}
+
+func getVersion(t *testing.T, d keystore.Driver, _ func() keystore.Driver) {
+	ctx := t.Context()
+	_, err := d.GetVersion(ctx, "a", "1")
+	wantCode(t, err, keystore.NotFound)
+	first := mustCreate(t, d, "a", []byte("one"), nil)
+	second := mustPut(t, d, "a", []byte("two"), nil)
+	if data, err := d.GetVersion(ctx, "a", second); err != nil || string(data) != "two" {
+		t.Errorf("current version: %q, %v", data, err)
+	}
+	// An older one is kept or not, but never another in its place.
+	if data, err := d.GetVersion(ctx, "a", first); err != nil && !keystore.IsNotFound(err) || err == nil && string(data) != "one" {
+		t.Errorf("older version: %q, %v", data, err)
+	}
+	for _, version := range []string{"", "x", "99", second + "0", "0" + second} {
+		_, err := d.GetVersion(ctx, "a", version)
+		wantCode(t, err, keystore.NotFound)
+	}
+	if err := d.Delete(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.GetVersion(ctx, "a", second)
+	wantCode(t, err, keystore.NotFound)
+	mustCreate(t, d, "a", []byte("three"), nil)
+	_, err = d.GetVersion(ctx, "a", first)
+	wantCode(t, err, keystore.NotFound)
 }
 
 // versionsNeverComeBack: a reader that caches by version must see a secret

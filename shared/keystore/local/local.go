@@ -111,6 +111,15 @@ func (d *Driver) Get(ctx context.Context, name string) ([]byte, string, error) {
 	return f.Data, f.Version, err
 }
 
+// GetVersion is keystore.Driver's. Only the current version is kept.
+func (d *Driver) GetVersion(ctx context.Context, name, version string) ([]byte, error) {
+	data, current, err := d.Get(ctx, name)
+	if err == nil && current != version {
+		return nil, keystore.Errorf(keystore.NotFound, "secret %q has no version %q", name, version)
+	}
+	return data, err
+}
+
 // Delete is keystore.Driver's.
 func (d *Driver) Delete(ctx context.Context, name string) error {
 	if err := keystore.CheckRead(ctx, name); err != nil {
