@@ -45,6 +45,9 @@ func New(d Driver, opts ...Option) *Store {
 // Close closes the engine.
 func (s *Store) Close() error { return wrap("close", Key{}, s.driver.Close()) }
 
+// Now is the time by the store's clock.
+func (s *Store) Now() time.Time { return s.now() }
+
 // Counts returns what was asked of the engine since New.
 func (s *Store) Counts() Stats {
 	return Stats{Reads: s.reads.Load(), Writes: s.writes.Load(), RoundTrips: s.trips.Load()}

@@ -31,7 +31,7 @@ var Collections = []Collection{
 	{Name: "apis", Fields: []string{"org", "space"}, Doc: "an API proxy, without its revisions; id: org/api"},
 	{Name: "sharedflows", Fields: []string{"org", "space"}, Doc: "a shared flow, without its revisions; id: org/sharedflow"},
 	{Name: "revisions", Fields: []string{"org", "kind", "name"}, Doc: "a revision of an API proxy or shared flow (kind: api, sharedflow); id: org/kind/name/revision"},
-	{Name: "archives", Fields: []string{"kind", "archive"}, Doc: "bundle zips (kind: manifest, chunk); see package archive"},
+	{Name: "archives", Fields: []string{"kind"}, Doc: "bundle zips (kind: manifest, chunk); see package archive"},
 	{Name: "deployments", Fields: []string{"org", "environment", "kind", "name"}, Doc: "a deployed revision; id: org/environment/kind/name"},
 	{Name: "routes", Fields: []string{"org", "environment"}, Doc: "a node of the routing index of an environment: base paths with the same first segments; id: org/environment/segments"},
 	{Name: "runtimeConfigs", Fields: []string{"org"}, Doc: "what a data plane knows of one environment beside its routes; id: org/environment/part"},
