@@ -330,3 +330,14 @@ func indexed(key string, one, nth, values, count, text op) access {
 	}
 	return access{op: one, key: key}
 }
+
+// Property is a compiled property of a message, whichever message that is
+// ("header.X-A.2", "queryparam.q", "content").
+type Property struct{ a access }
+
+// CompileProperty resolves the name of a property: what follows a message's
+// name in a variable.
+func CompileProperty(name string) Property { return Property{property(name)} }
+
+// Get reads the property of m; null if messages have none of that name.
+func (p Property) Get(c *Context, m *message.Message) Value { return c.readMessage(m, p.a) }
