@@ -1,0 +1,103 @@
+package xpath
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/antchfx/xmlquery"
+)
+
+// Bounds of a document.
+const (
+	MaxDepth = 500
+	MaxSize  = 30 << 20 // bytes; the largest payload that Apigee buffers
+)
+
+// Doc is a parsed XML document.
+type Doc struct{ root *xmlquery.Node }
+
+// Parse parses XML. A document type declaration, and so every entity beyond
+// the five of XML itself, is refused.
+func Parse(text []byte) (*Doc, error) {
+	if len(text) > MaxSize {
+		return nil, ErrSize
+	}
+	if err := scan(text); err != nil {
+		return nil, err
+	}
+	root, err := xmlquery.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("parse XML: %w", err)
+	}
+	for n := root.FirstChild; n != nil; n = n.NextSibling {
+		if n.Type == xmlquery.ElementNode {
+			return &Doc{root}, nil
+		}
+	}
+	return nil, errors.New("parse XML: no element")
+}
+
+// Root returns the document node, for those who walk it themselves.
+func (d *Doc) Root() *xmlquery.Node { return d.root }
+
+// scan looks for what must not be parsed at all: declarations and nesting that
+// is too deep. It does not check the syntax otherwise.
+func scan(s []byte) error {
+	depth := 0
+	for {
+		i := bytes.IndexByte(s, '<')
+		if i < 0 {
+			return nil
+		}
+		s = s[i:]
+		switch {
+		case bytes.HasPrefix(s, []byte("<!--")):
+			s = after(s[4:], "-->")
+		case bytes.HasPrefix(s, []byte("<![CDATA[")):
+			s = after(s[9:], "]]>")
+		case bytes.HasPrefix(s, []byte("<?")):
+			s = after(s[2:], "?>")
+		case bytes.HasPrefix(s, []byte("<!")):
+			return ErrDTD
+		case bytes.HasPrefix(s, []byte("</")):
+			depth--
+			s = after(s, ">")
+		default:
+			var empty bool
+			if s, empty = tag(s); !empty {
+				depth++
+			}
+			if depth > MaxDepth {
+				return ErrDepth
+			}
+		}
+	}
+}
+
+func after(s []byte, mark string) []byte {
+	i := bytes.Index(s, []byte(mark))
+	if i < 0 {
+		return nil
+	}
+	return s[i+len(mark):]
+}
+
+// tag skips an opening tag, with ">" in attribute values, and reports whether
+// it closes itself.
+func tag(s []byte) (rest []byte, empty bool) {
+	var quote byte
+	for i, c := range s {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '>':
+			return s[i+1:], s[i-1] == '/'
+		}
+	}
+	return nil, false
+}
