@@ -33,12 +33,9 @@ func assemble(kind Kind, files []file, problems Problems) (*Bundle, error) {
 		l.file(f)
 	}
 	l.check()
-	if err := l.problems.Err(); err != nil {
-		return nil, err
-	}
 	l.problems.Sort()
 	l.Warnings = l.problems
-	return l.Bundle, nil
+	return l.Bundle, l.problems.Err()
 }
 
 type loader struct {

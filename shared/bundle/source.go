@@ -52,7 +52,8 @@ func (l Limits) orDefault() Limits {
 
 // Load reads a bundle from a directory (see LoadDir) or a zip file. The error
 // of a bundle that was read but is not right is a Problems, for all Load
-// functions.
+// functions; the bundle comes with it, its Warnings holding all problems, so
+// that a compiler can report its own beside them.
 func Load(name string) (*Bundle, error) {
 	info, err := os.Stat(name)
 	if err != nil {

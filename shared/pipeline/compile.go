@@ -241,12 +241,11 @@ func (c *compiler) condition(pos bundle.Pos, src string) *condition.Condition {
 func (c *compiler) steps(list []*bundle.Step) []step {
 	var out []step
 	for _, s := range list {
-		st, ok := c.policies[s.Name]
-		if !ok || st.policy == nil {
-			continue // unknown names are reported by bundle; disabled policies are skipped
-		}
-		st.cond = c.condition(s.ConditionPos, s.Condition)
-		out = append(out, st)
+		cond := c.condition(s.ConditionPos, s.Condition)
+		if st, ok := c.policies[s.Name]; ok && st.policy != nil {
+			st.cond = cond
+			out = append(out, st)
+		} // unknown names are reported by bundle; disabled policies are skipped
 	}
 	return out
 }

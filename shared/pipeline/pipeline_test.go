@@ -103,8 +103,8 @@ func (t testTarget) Send(_ context.Context, fc *flow.Context) error {
 func compileFiles(t testing.TB, files fs.FS) (*Proxy, bundle.Problems) {
 	t.Helper()
 	b, err := bundle.LoadFS(files)
-	if err != nil {
-		return nil, err.(bundle.Problems)
+	if b == nil {
+		t.Fatal(err)
 	}
 	return Compile(b, policy.NewKinds(mark, fail, answer), Options{
 		Organization: "org", Environment: "test", Name: "p", Revision: "1",
