@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/perigee-gateway/perigee/shared/boot"
+)
+
+type serveCmd struct {
+	Gateway    string   `default:"127.0.0.1:8080" help:"Address of the gateway."`
+	Management string   `default:"127.0.0.1:8081" help:"Address of the Management API; loopback only, since it asks for no credentials here."`
+	Org        string   `default:"local" help:"Organization, made if it does not exist."`
+	Env        string   `default:"test" help:"Environment, made if it does not exist."`
+	Store      string   `help:"embedded:DIR, memory: or firestore:PROJECT[/DATABASE]; default embedded in the user's cache folder." placeholder:"STORE"`
+	Keystore   string   `help:"local:DIR or secretmanager:PROJECT; default beside the embedded store." placeholder:"KEYSTORE"`
+	LogLevel   string   `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	Bundles    []string `arg:"" optional:"" name:"bundle" help:"Bundle directories or zips, deployed at start and again when their files change."`
+}
+
+// Run serves both planes until it is interrupted.
+func (c *serveCmd) Run(ctx context.Context, s streams) error {
+	if err := loopback(c.Management); err != nil {
+		return err
+	}
+	log, err := boot.NewLogger(s.err, "text", c.LogLevel)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(log)
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	host, err := boot.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	if err := host.Ensure(ctx, c.Env); err != nil {
+		return err
+	}
+	gateway, err := net.Listen("tcp", c.Gateway)
+	if err != nil {
+		return err
+	}
+	management, err := net.Listen("tcp", c.Management)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return boot.Serve(ctx, gateway, host.GatewayHandler()) })
+	group.Go(func() error { return boot.Serve(ctx, management, host.ManagementHandler()) })
+	fmt.Fprintf(s.out, "gateway     http://%s\nmanagement  http://%s/v1/organizations/%s (environment %s)\n", gateway.Addr(), management.Addr(), c.Org, c.Env)
+	d := &deployer{host: host, env: c.Env, out: s.out, base: "http://" + gateway.Addr().String()}
+	group.Go(func() error { return d.watch(ctx, c.Bundles) })
+	return group.Wait()
+}
+
+// config is the configuration of a local process.
+func (c *serveCmd) config() (boot.Config, error) {
+	config := boot.Config{
+		Organization: c.Org, Store: c.Store, Keystore: c.Keystore, Refresh: time.Second,
+		AnyHost: true, Ingress: true, LogFormat: "text", LogLevel: c.LogLevel, InsecureManagement: true,
+		Project: os.Getenv("GOOGLE_CLOUD_PROJECT"), Local: true,
+	}
+	if config.Store == "" || config.Keystore == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return config, fmt.Errorf("name a --store and a --keystore: %w", err)
+		}
+		dir = filepath.Join(dir, "perigee", c.Org)
+		if config.Keystore == "" {
+			config.Keystore = "local:" + keystoreBeside(config.Store, dir)
+		}
+		if config.Store == "" {
+			config.Store = "embedded:" + dir
+		}
+	}
+	return config, nil
+}
+
+// keystoreBeside is where keys live when no keystore is named: next to the
+// embedded store whose entries they encrypt.
+func keystoreBeside(store, otherwise string) string {
+	if dir, ok := strings.CutPrefix(store, "embedded:"); ok && dir != "" {
+		return filepath.Join(dir, "keystore")
+	}
+	return filepath.Join(otherwise, "keystore")
+}
+
+// loopback refuses an address that others than this machine can reach.
+func loopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("--management %q: %w", addr, err)
+	}
+	if host == "localhost" {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return errors.New("--management " + addr + ": perigee serve asks for no credentials, so the Management API binds loopback addresses only; run 'perigee management' for one that authenticates")
+}

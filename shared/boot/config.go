@@ -1,0 +1,113 @@
+// Package boot is the composition root: from flags and environment variables
+// to store, keystore, services and handlers. It is the only package that knows
+// all the others; nothing is opened before it is used.
+package boot
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is how one process is set up. The zero value is not useful; start
+// from FromEnv or Local.
+type Config struct {
+	// Organization that this process serves.
+	Organization string
+	// Environments that the gateway serves; empty means all of the organization.
+	Environments []string
+	// Store is "firestore:PROJECT[/DATABASE]", "embedded:DIR" or "memory:".
+	Store string
+	// Keystore is "secretmanager:PROJECT" or "local:DIR"; "memory:" for tests.
+	Keystore string
+	// Refresh is how often a warm gateway looks for changes.
+	Refresh time.Duration
+	// AnyHost makes the gateway answer host names that no environment group has.
+	AnyHost bool
+	// Ingress makes the gateway append the caller to X-Forwarded-For, as the
+	// ingress in front of it does elsewhere.
+	Ingress bool
+	// LogFormat is "json" (Cloud Logging's fields) or "text".
+	LogFormat string
+	// LogLevel is debug, info, warn or error.
+	LogLevel string
+	// InsecureManagement leaves the Management API without authentication; only
+	// for loopback listeners.
+	InsecureManagement bool
+	// Port is where container entry points listen.
+	Port string
+	// Project is the Google Cloud project, for logging and Pub/Sub.
+	Project string
+	// Local is set by perigee serve.
+	Local bool
+	// PermissiveTLS verifies target certificates as Apigee does without
+	// <SSLInfo>: the name, but not the chain.
+	PermissiveTLS bool
+}
+
+// Variable documents one environment variable.
+type Variable struct{ Name, Default, Doc string }
+
+// Variables is every environment variable that configures perigee; the table in
+// docs/CONFIGURATION.md is made from it.
+var Variables = []Variable{
+	{"PERIGEE_ORG", "local", "Organization this process serves."},
+	{"PERIGEE_ENVIRONMENTS", "", "Comma list of environments the gateway serves; empty: all of the organization."},
+	{"PERIGEE_STORE", "firestore:$GOOGLE_CLOUD_PROJECT", "Where configuration and state live: firestore:PROJECT[/DATABASE], embedded:DIR or memory:. FIRESTORE_EMULATOR_HOST is honoured."},
+	{"PERIGEE_KEYSTORE", "secretmanager:$GOOGLE_CLOUD_PROJECT", "Where private keys live: secretmanager:PROJECT or local:DIR."},
+	{"PERIGEE_REFRESH", "1s", "How often a warm gateway looks for changed deployments, entities and revocations, at most once per request."},
+	{"PERIGEE_ANY_HOST", "false", "Answer host names that no environment group lists."},
+	{"PERIGEE_LOG_FORMAT", "json", "json (Cloud Logging's structure) or text."},
+	{"PERIGEE_LOG_LEVEL", "info", "debug, info, warn or error."},
+	{"PERIGEE_PERMISSIVE_TLS", "false", "Verify target certificates without <SSLInfo> as Apigee does: the host name, but not the chain."},
+	{"PERIGEE_REGION", "", "Value of the flow variable system.region.name."},
+	{"PERIGEE_LAMBDA_STREAMING", "false", "On Lambda: stream answers; the function URL's invoke mode must be RESPONSE_STREAM."},
+	{"PORT", "8080", "Where perigee gateway and perigee management listen."},
+	{"GOOGLE_CLOUD_PROJECT", "", "Google Cloud project used where no other is named."},
+}
+
+// FromEnv reads the configuration of a function or container.
+func FromEnv() (Config, error) { return fromEnv(os.LookupEnv) }
+
+func fromEnv(lookup func(string) (string, bool)) (Config, error) {
+	get := func(name, otherwise string) string {
+		if v, ok := lookup(name); ok && v != "" {
+			return v
+		}
+		return otherwise
+	}
+	project := get("GOOGLE_CLOUD_PROJECT", "")
+	c := Config{
+		Organization: get("PERIGEE_ORG", "local"),
+		Environments: list(get("PERIGEE_ENVIRONMENTS", "")),
+		Store:        get("PERIGEE_STORE", "firestore:"+project),
+		Keystore:     get("PERIGEE_KEYSTORE", "secretmanager:"+project),
+		LogFormat:    get("PERIGEE_LOG_FORMAT", "json"),
+		LogLevel:     get("PERIGEE_LOG_LEVEL", "info"),
+		Port:         get("PORT", "8080"),
+		Project:      project,
+	}
+	var err error
+	if c.Refresh, err = time.ParseDuration(get("PERIGEE_REFRESH", "1s")); err != nil {
+		return c, fmt.Errorf("PERIGEE_REFRESH: %w", err)
+	}
+	if c.AnyHost, err = strconv.ParseBool(get("PERIGEE_ANY_HOST", "false")); err != nil {
+		return c, fmt.Errorf("PERIGEE_ANY_HOST: %w", err)
+	}
+	if c.PermissiveTLS, err = strconv.ParseBool(get("PERIGEE_PERMISSIVE_TLS", "false")); err != nil {
+		return c, fmt.Errorf("PERIGEE_PERMISSIVE_TLS: %w", err)
+	}
+	return c, nil
+}
+
+func list(s string) []string {
+	var out []string
+	for p := range strings.SplitSeq(s, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package boot
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/perigee-gateway/perigee/shared/fault"
+)
+
+// Lazy returns a handler that is built from the environment on its first
+// request. A build that fails answers 503 and is tried again with the next
+// request.
+func Lazy(build func(context.Context, Config) (http.Handler, error)) http.Handler {
+	return &lazy{build: build}
+}
+
+type lazy struct {
+	build   func(context.Context, Config) (http.Handler, error)
+	handler atomic.Pointer[http.Handler]
+	mu      sync.Mutex
+}
+
+func (l *lazy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, err := l.open(r.Context())
+	if err != nil {
+		slog.Error("cannot start", "error", err)
+		unavailable(w)
+		return
+	}
+	h.ServeHTTP(w, r)
+}
+
+func (l *lazy) open(ctx context.Context) (http.Handler, error) {
+	if h := l.handler.Load(); h != nil {
+		return *h, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h := l.handler.Load(); h != nil {
+		return *h, nil
+	}
+	c, err := FromEnv()
+	if err != nil {
+		return nil, err
+	}
+	h, err := l.build(context.WithoutCancel(ctx), c)
+	if err != nil {
+		return nil, err
+	}
+	l.handler.Store(&h)
+	return h, nil
+}
+
+func unavailable(w http.ResponseWriter) {
+	f := fault.New("messaging.adaptors.http.flow.ServiceUnavailable", http.StatusServiceUnavailable, "The Service is temporarily unavailable")
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(f.Status)
+	w.Write(f.JSON())
+}
