@@ -1,11 +1,16 @@
 package firestore_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	api "cloud.google.com/go/firestore"
 
 	"github.com/perigee-gateway/perigee/shared/store"
 	"github.com/perigee-gateway/perigee/shared/store/firestore"
@@ -37,4 +42,84 @@ func project() string {
 func TestEmulator(t *testing.T) {
 	requireEmulator(t)
 	storetest.Run(t, func(*testing.T) store.Driver { return firestore.New(project(), "") })
+}
+
+// New connects to nothing, and a Driver never used closes without having.
+func TestNothingIsOpenedBeforeUse(t *testing.T) {
+	t.Setenv("FIRESTORE_EMULATOR_HOST", "")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")
+	d := firestore.New("project", "")
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.Get(t.Context(), store.Key{Collection: "apps", ID: "a"}); !store.IsUnavailable(err) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// Without credentials, each call tries anew and says what is wrong.
+func TestNoCredentials(t *testing.T) {
+	t.Setenv("FIRESTORE_EMULATOR_HOST", "")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")
+	d := firestore.New("project", "")
+	defer func() { _ = d.Close() }()
+	for range 2 {
+		_, err := d.Get(t.Context(), store.Key{Collection: "apps", ID: "a"})
+		if !store.IsUnavailable(err) || !strings.Contains(err.Error(), "/no/such/file") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// Databases of one project are apart.
+func TestDatabases(t *testing.T) {
+	requireEmulator(t)
+	name := project()
+	a, b := store.New(firestore.New(name, "")), store.New(firestore.New(name, "other"))
+	defer func() { _ = errors.Join(a.Close(), b.Close()) }()
+	doc := store.Doc{Key: store.Key{Collection: "apps", ID: "a"}}
+	if err := a.Put(t.Context(), doc); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(t.Context(), doc.Key); !store.IsNotFound(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What infrastructure and other programs see: the layout is a contract.
+func TestLayout(t *testing.T) {
+	requireEmulator(t)
+	name := project()
+	s := store.New(firestore.New(name, ""))
+	defer func() { _ = s.Close() }()
+	expire := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	doc := store.Doc{
+		Key: store.Key{Collection: "tokens", ID: "org/1.0"}, Data: []byte("data"),
+		Fields: map[string]string{"app": "x"}, ExpireAt: expire,
+	}
+	if err := s.Put(t.Context(), doc); err != nil {
+		t.Fatal(err)
+	}
+	client, err := api.NewClient(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	snap, err := client.Collection("tokens").Doc("org.11.00").Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := snap.Data()
+	if at, ok := got[firestore.UpdatedAtField].(time.Time); !ok || at.IsZero() {
+		t.Errorf("updatedAt is %v", got[firestore.UpdatedAtField])
+	}
+	delete(got, firestore.UpdatedAtField)
+	want := map[string]any{
+		firestore.IndexedField:  map[string]any{"app": "x"},
+		firestore.DataField:     []byte("data"),
+		firestore.ExpireAtField: expire,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
