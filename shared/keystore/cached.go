@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,9 +28,17 @@ const waitWithOld = 2 * time.Second
 // that answers NotFound or Denied is believed.
 type Cached struct {
 	store   *Store
+	index   Index
 	mu      sync.Mutex // serialises Invalidate
 	current atomic.Pointer[generation]
 }
+
+// Index gives the aliases of a keystore, each with its version, or an empty
+// one if that is not known; NotFound if there is no such keystore. It comes
+// from the registry, where a write shows to all at once; Secret Manager alone
+// may take minutes, and what was read too early would stay until the next
+// Invalidate. Its errors are of type *Error; others count as Unavailable.
+type Index func(ctx context.Context, sc Scope, keystore string) (map[string]string, error)
 
 // generation is what was read between two calls of Invalidate.
 type generation struct {
@@ -38,7 +47,7 @@ type generation struct {
 	old     map[cacheKey]*identity // good ones of earlier generations
 }
 
-// cacheKey names an alias; with alias empty, the trust pool of the keystore.
+// cacheKey names an alias; with alias empty, all certificates of the keystore.
 type cacheKey struct {
 	scope           Scope
 	keystore, alias string
@@ -50,20 +59,22 @@ type cacheEntry struct {
 	old    *identity // may be nil
 }
 
-// identity is what was read: an alias or a trust pool, or why not. Immutable,
+// identity is what was read: an alias or a keystore's certificates, or why not. Immutable,
 // and kept over generations while the content is the same, so that who caches
 // connections by its pointers keeps them.
 type identity struct {
 	alias Alias
 	cert  *tls.Certificate // nil for a CERT
+	certs []*x509.Certificate
 	pool  *x509.CertPool
 	err   error
 	until time.Time // read again then; zero is never
 }
 
-// NewCached makes a cache in front of a store.
-func NewCached(s *Store) *Cached {
-	c := &Cached{store: s}
+// NewCached makes a cache in front of a store. Without an index (nil) the
+// engine itself is asked what there is.
+func NewCached(s *Store, index Index) *Cached {
+	c := &Cached{store: s, index: index}
 	c.current.Store(newGeneration(nil))
 	return c
 }
@@ -105,16 +116,34 @@ func (c *Cached) Certificate(ctx context.Context, sc Scope, keystore, alias stri
 // TrustPool is Store.TrustPool. The pointer is the same while the content is;
 // it must not be written to.
 func (c *Cached) TrustPool(ctx context.Context, sc Scope, keystore string) (*x509.CertPool, error) {
+	id, err := c.whole(ctx, sc, keystore)
+	if err != nil {
+		return nil, err
+	}
+	return id.pool, nil
+}
+
+// Certificates is Store.Certificates. The slice must not be written to.
+func (c *Cached) Certificates(ctx context.Context, sc Scope, keystore string) ([]*x509.Certificate, error) {
+	id, err := c.whole(ctx, sc, keystore)
+	if err != nil {
+		return nil, err
+	}
+	return id.certs, nil
+}
+
+// whole is all certificates of a keystore.
+func (c *Cached) whole(ctx context.Context, sc Scope, keystore string) (*identity, error) {
 	id, err := c.result(ctx, cacheKey{scope: sc, keystore: keystore})
 	if err != nil {
 		return nil, err
 	}
-	return id.pool, id.err
+	return id, id.err
 }
 
 func (c *Cached) identity(ctx context.Context, k cacheKey) (*identity, error) {
 	if err := checkAliasName(k.alias); err != nil {
-		return nil, err // empty would be the trust pool
+		return nil, err // empty would be the whole keystore
 	}
 	id, err := c.result(ctx, k)
 	if err != nil {
@@ -156,15 +185,47 @@ func (c *Cached) read(ctx context.Context, k cacheKey, e *cacheEntry) *identity 
 		defer cancel()
 	}
 	if k.alias == "" {
-		pool, err := c.store.TrustPool(ctx, k.scope, k.keystore)
-		return &identity{pool: pool, err: err}
+		certs, err := c.certificates(ctx, k)
+		if err != nil {
+			return &identity{err: err}
+		}
+		return &identity{certs: certs, pool: poolOf(certs)}
 	}
-	a, err := c.store.GetAlias(ctx, k.scope, k.keystore, k.alias)
-	id := &identity{alias: a, err: err}
+	a, err := c.alias(ctx, k)
+	if err != nil {
+		return &identity{err: err}
+	}
+	id := &identity{alias: a}
 	if cert, err := a.TLSCertificate(); err == nil {
 		id.cert = &cert
 	}
 	return id
+}
+
+func (c *Cached) alias(ctx context.Context, k cacheKey) (Alias, error) {
+	if c.index == nil {
+		return c.store.GetAlias(ctx, k.scope, k.keystore, k.alias)
+	}
+	versions, err := c.index(ctx, k.scope, k.keystore)
+	if err != nil {
+		return Alias{}, err
+	}
+	version, ok := versions[k.alias]
+	if !ok {
+		return Alias{}, Errorf(NotFound, "alias %q does not exist in keystore %q", k.alias, k.keystore)
+	}
+	return c.store.GetAliasVersion(ctx, k.scope, k.keystore, k.alias, version)
+}
+
+func (c *Cached) certificates(ctx context.Context, k cacheKey) ([]*x509.Certificate, error) {
+	if c.index == nil {
+		return c.store.Certificates(ctx, k.scope, k.keystore)
+	}
+	versions, err := c.index(ctx, k.scope, k.keystore)
+	if err != nil {
+		return nil, err
+	}
+	return c.store.certificatesOf(ctx, k.scope, k.keystore, versions)
 }
 
 // settle is what to remember after a read.
@@ -187,7 +248,7 @@ func (e *cacheEntry) settle(id *identity, now time.Time) *identity {
 // same reports whether two good identities have the same content.
 func (id *identity) same(other *identity) bool {
 	if id.pool != nil {
-		return id.pool.Equal(other.pool)
+		return slices.EqualFunc(id.certs, other.certs, (*x509.Certificate).Equal)
 	}
 	return id.alias.Version == other.alias.Version
 }

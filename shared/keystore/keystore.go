@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -59,38 +60,44 @@ func New(d Driver, opts ...Option) *Store {
 }
 
 // CreateAlias stores a new alias; AlreadyExists if the keystore has one of
-// that name.
-func (s *Store) CreateAlias(ctx context.Context, sc Scope, keystore string, a Alias) error {
-	name, labels, err := secretOf(sc, keystore, a.Name)
+// that name. It returns the alias with its version.
+func (s *Store) CreateAlias(ctx context.Context, sc Scope, keystore string, a Alias) (Alias, error) {
+	err := s.write(sc, keystore, &a, func(name string, data []byte, labels map[string]string) (string, error) {
+		return s.driver.Create(ctx, name, data, labels)
+	})
+	if CodeOf(err) == AlreadyExists {
+		return Alias{}, Errorf(AlreadyExists, "alias %q already exists in keystore %q", a.Name, keystore)
+	}
 	if err != nil {
-		return err
+		return Alias{}, fmt.Errorf("create alias %q in keystore %q: %w", a.Name, keystore, err)
 	}
-	data, err := encodeAlias(a)
-	if err != nil {
-		return err
-	}
-	if _, err := s.driver.Create(ctx, name, data, labels); CodeOf(err) == AlreadyExists {
-		return Errorf(AlreadyExists, "alias %q already exists in keystore %q", a.Name, keystore)
-	} else if err != nil {
-		return fmt.Errorf("create alias %q in keystore %q: %w", a.Name, keystore, err)
-	}
-	return nil
+	return a, nil
 }
 
-// PutAlias stores an alias, replacing one of the same name.
-func (s *Store) PutAlias(ctx context.Context, sc Scope, keystore string, a Alias) error {
+// PutAlias stores an alias, replacing one of the same name. It returns the
+// alias with its version.
+func (s *Store) PutAlias(ctx context.Context, sc Scope, keystore string, a Alias) (Alias, error) {
+	err := s.write(sc, keystore, &a, func(name string, data []byte, labels map[string]string) (string, error) {
+		return s.driver.Put(ctx, name, data, labels)
+	})
+	if err != nil {
+		return Alias{}, fmt.Errorf("put alias %q in keystore %q: %w", a.Name, keystore, err)
+	}
+	return a, nil
+}
+
+// write stores an alias with one of the driver's methods and sets its version.
+func (s *Store) write(sc Scope, keystore string, a *Alias, put func(name string, data []byte, labels map[string]string) (string, error)) error {
 	name, labels, err := secretOf(sc, keystore, a.Name)
 	if err != nil {
 		return err
 	}
-	data, err := encodeAlias(a)
+	data, err := encodeAlias(*a)
 	if err != nil {
 		return err
 	}
-	if _, err := s.driver.Put(ctx, name, data, labels); err != nil {
-		return fmt.Errorf("put alias %q in keystore %q: %w", a.Name, keystore, err)
-	}
-	return nil
+	a.Version, err = put(name, data, labels)
+	return err
 }
 
 // UpdateCertificates replaces the chain of an alias and keeps its key, which
@@ -133,6 +140,27 @@ func (s *Store) GetAlias(ctx context.Context, sc Scope, keystore, alias string) 
 	data, version, err := s.driver.Get(ctx, name)
 	if IsNotFound(err) {
 		return Alias{}, Errorf(NotFound, "alias %q does not exist in keystore %q", alias, keystore)
+	}
+	if err != nil {
+		return Alias{}, fmt.Errorf("get alias %q of keystore %q: %w", alias, keystore, err)
+	}
+	return decodeAlias(alias, version, data)
+}
+
+// GetAliasVersion reads the version of an alias that a write returned, which
+// shows at once even where GetAlias lags behind. If that version is not kept
+// any more, or version is empty, it is GetAlias.
+func (s *Store) GetAliasVersion(ctx context.Context, sc Scope, keystore, alias, version string) (Alias, error) {
+	name, _, err := secretOf(sc, keystore, alias)
+	if err != nil {
+		return Alias{}, err
+	}
+	if version == "" {
+		return s.GetAlias(ctx, sc, keystore, alias)
+	}
+	data, err := s.driver.GetVersion(ctx, name, version)
+	if IsNotFound(err) {
+		return s.GetAlias(ctx, sc, keystore, alias)
 	}
 	if err != nil {
 		return Alias{}, fmt.Errorf("get alias %q of keystore %q: %w", alias, keystore, err)
@@ -192,33 +220,37 @@ func (s *Store) DeleteAliases(ctx context.Context, sc Scope, keystore string) er
 // with. It is NotFound if there is none: an empty pool must not be taken for
 // the system's.
 func (s *Store) TrustPool(ctx context.Context, sc Scope, keystore string) (*x509.CertPool, error) {
-	certs, err := s.certificates(ctx, sc, keystore)
+	certs, err := s.Certificates(ctx, sc, keystore)
 	if err != nil {
 		return nil, err
 	}
-	if len(certs) == 0 {
-		return nil, Errorf(NotFound, "truststore %q has no certificate", keystore)
-	}
-	pool := x509.NewCertPool()
-	for _, c := range certs {
-		pool.AddCert(c)
-	}
-	return pool, nil
+	return poolOf(certs), nil
 }
 
-// certificates reads the certificates of all aliases of a keystore. An alias
-// deleted meanwhile is left out.
-func (s *Store) certificates(ctx context.Context, sc Scope, keystore string) ([]*x509.Certificate, error) {
+// Certificates is every certificate of every alias of a keystore, or NotFound
+// if there is none.
+func (s *Store) Certificates(ctx context.Context, sc Scope, keystore string) ([]*x509.Certificate, error) {
 	names, err := s.ListAliases(ctx, sc, keystore)
 	if err != nil {
 		return nil, err
 	}
+	versions := make(map[string]string, len(names))
+	for _, alias := range names {
+		versions[alias] = ""
+	}
+	return s.certificatesOf(ctx, sc, keystore, versions)
+}
+
+// certificatesOf reads the certificates of aliases, given with their versions.
+// An alias deleted meanwhile is left out.
+func (s *Store) certificatesOf(ctx context.Context, sc Scope, keystore string, versions map[string]string) ([]*x509.Certificate, error) {
+	names := slices.Sorted(maps.Keys(versions))
 	chains := make([][]*x509.Certificate, len(names))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(trustReads)
 	for i, alias := range names {
 		g.Go(func() error {
-			a, err := s.GetAlias(ctx, sc, keystore, alias)
+			a, err := s.GetAliasVersion(ctx, sc, keystore, alias, versions[alias])
 			if err != nil && !IsNotFound(err) {
 				return err
 			}
@@ -229,7 +261,19 @@ func (s *Store) certificates(ctx context.Context, sc Scope, keystore string) ([]
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.Concat(chains...), nil
+	certs := slices.Concat(chains...)
+	if len(certs) == 0 {
+		return nil, Errorf(NotFound, "keystore %q has no certificate", keystore)
+	}
+	return certs, nil
+}
+
+func poolOf(certs []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range certs {
+		pool.AddCert(c)
+	}
+	return pool
 }
 
 // keystoreName is what the Management API allows: [\w[:space:].-]{1,255}.
