@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -310,6 +311,23 @@ func (c *Context) Go(f func()) {
 		defer c.wg.Done()
 		f()
 	}()
+}
+
+// Snapshot returns a copy for work that Go starts: the variables, and the
+// request without its body, as they are now. It is not pooled and sees nothing
+// of what happens to c afterwards.
+func (c *Context) Snapshot() *Context {
+	s := &Context{
+		Proxy: c.Proxy, Client: c.Client, Target: c.Target, Fault: c.Fault, InError: c.InError, Phase: c.Phase,
+		BasePath: c.BasePath, PathSuffix: c.PathSuffix, RawURI: c.RawURI, Virtual: c.Virtual,
+		FlowName: c.FlowName, FlowDescription: c.FlowDescription, ProxyFlowName: c.ProxyFlowName, TargetFlowName: c.TargetFlowName,
+		SharedFlow: c.SharedFlow, FlowHook: c.FlowHook, RouteName: c.RouteName, RouteTarget: c.RouteTarget,
+		Start: c.Start, ReceivedEnd: c.ReceivedEnd, SentStart: c.SentStart, SentEnd: c.SentEnd,
+		Depth: c.Depth, vars: maps.Clone(c.vars), id: c.MessageID(), now: c.now,
+	}
+	r := c.Request
+	s.Request = &message.Message{Kind: r.Kind, Verb: r.Verb, Path: r.Path, Proto: r.Proto, Header: r.Header.Clone(), Query: r.Query.Clone()}
+	return s
 }
 
 // Drain runs what After registered and waits for what Go started.

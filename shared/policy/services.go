@@ -25,6 +25,8 @@ type Services struct {
 	KeyValueMaps KeyValueMaps
 	// Callouts makes HTTP calls for ServiceCallout and scripts.
 	Callouts Callouts
+	// LocalCallouts calls other proxies of the environment for ServiceCallout.
+	LocalCallouts LocalCallouts
 	// Caches are the environment's caches.
 	Caches Caches
 	// Quotas counts for Quota and its kin.
@@ -111,6 +113,13 @@ type Callouts interface {
 	// Do sends a request to an absolute URL with default settings (scripts,
 	// JWKS, REST APIs of Google).
 	Do(ctx context.Context, url string, req *message.Message) (*message.Message, error)
+}
+
+// LocalCallouts calls other proxies of the environment in process.
+type LocalCallouts interface {
+	// CompileLocal prepares the LocalTargetConnection of a ServiceCallout.
+	// Problems go to env.
+	CompileLocal(c *bundle.LocalTargetConnection, env *Env) Callout
 }
 
 // CacheKey names a cache entry: a cache and a key made of its fragments.
