@@ -6,11 +6,11 @@ package target
 import (
 	"context"
 	"crypto/x509"
+	"net/url"
 	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/flow"
-	"github.com/perigee-gateway/perigee/shared/message"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -48,6 +48,9 @@ type Options struct {
 	// Enforce is the environment property features.SSLInfo.Enforce: its value
 	// and whether it is set. nil is not set.
 	Enforce func() (enforce, set bool)
+	// Proxy is a forward proxy between this process and the targets; nil is
+	// none. use.proxy and its kin apply to it.
+	Proxy *url.URL
 	// ExactTLS verifies certificates only as far as Apigee does: without
 	// <Enforce> and <TrustStore> the chain is not checked.
 	ExactTLS bool
@@ -55,37 +58,128 @@ type Options struct {
 
 // Pool holds what all connectors of an environment share: connections, TLS
 // identities and tokens. It is safe for concurrent use.
-type Pool struct{ opts Options }
+type Pool struct {
+	opts       Options
+	proxy      *forwardProxy // nil: none
+	transports transports
+	plain      *sslInfo // without <SSLInfo>
+	trustAll   *sslInfo // of monitors with <TrustAllSSL>
+	direct     *Connector
+}
 
 // New returns a Pool. It opens nothing.
-func New(opts Options) *Pool { return &Pool{opts: opts} }
+func New(opts Options) *Pool {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	p := &Pool{opts: opts, proxy: newForwardProxy(opts.Proxy), plain: newSSLInfo(nil, nil), trustAll: newSSLInfo(nil, nil)}
+	p.trustAll.ignore = true
+	p.direct = p.connector(&bundle.HTTPTargetConnection{}, policy.NewEnv("", "", nil, policy.Services{}, new(bundle.Problems)))
+	return p
+}
+
+// CloseIdle closes the connections that no call uses. The pool stays usable.
+func (p *Pool) CloseIdle() { p.transports.closeIdle() }
 
 // Connector sends requests to one HTTPTargetConnection. It is immutable but
 // for the health of its servers and safe for concurrent use.
-type Connector struct{ pool *Pool }
+type Connector struct {
+	pool  *Pool
+	name  string
+	set   *settings
+	url   text     // empty with a load balancer
+	fixed *address // of a URL that does not depend on the call
+	path  text     // after the host of a TargetServer
+	lb    *balancer
+	ssl   *sslInfo
+	auth  *authentication
+	base  identity // but for TLS, HTTP version and proxy
+}
 
 // Connect compiles the connection of the TargetEndpoint called name. Problems
 // go to env.
 func (p *Pool) Connect(conn *bundle.HTTPTargetConnection, name string, env *policy.Env) *Connector {
-	return &Connector{pool: p}
+	c := p.connector(conn, env)
+	c.name = name
+	return c
+}
+
+func (p *Pool) connector(conn *bundle.HTTPTargetConnection, env *policy.Env) *Connector {
+	c := &Connector{
+		pool: p, set: newSettings(conn, env), path: newText(env, conn.PathPos, conn.Path),
+		url: newText(env, conn.URLPos, conn.URL), ssl: p.plain, auth: newAuthentication(conn.Authentication, env),
+	}
+	c.base = identity{connect: c.set.connectTimeout, keepAlive: c.set.keepAlive, http10: !c.set.http11}
+	if conn.SSLInfo != nil {
+		c.ssl = newSSLInfo(conn.SSLInfo, env)
+		if c.ssl.inert() {
+			env.Warnf(conn.SSLInfo.Pos, "<SSLInfo> has no effect without <Enabled>true</Enabled>")
+		}
+	}
+	if conn.LoadBalancer != nil {
+		c.lb = newBalancer(conn.LoadBalancer, conn.HealthMonitor, p, env)
+	} else if c.url.template == nil && c.url.literal != "" {
+		a, err := parseAddress(c.url.literal)
+		if err != nil {
+			env.Errorf(conn.URLPos, "<URL> %q: %v", c.url.literal, err)
+		}
+		c.fixed = &a
+	}
+	if c.set.compression != "" {
+		env.UsesContent(true, false) // it may have to be coded anew
+	}
+	return c
 }
 
 // Prepare fills fc.Target with what is known before the request is sent:
 // target.name, target.url, target.scheme, target.basepath. The pipeline calls
 // it at the start of the TargetEndpoint's request segment.
-func (c *Connector) Prepare(fc *flow.Context) {}
+func (c *Connector) Prepare(fc *flow.Context) {
+	t := &fc.Target
+	t.Name = c.name
+	if c.lb != nil {
+		t.Scheme = "http"
+		if on, err := c.ssl.on(fc); err == nil && on {
+			t.Scheme = "https"
+		}
+		if base, err := c.path.value(fc); err == nil {
+			t.BasePath = base
+		}
+		return
+	}
+	a := c.fixed
+	if a == nil {
+		s, err := c.url.value(fc)
+		if err != nil {
+			return // target.url is null until the variables are there
+		}
+		parsed, err := parseAddress(s)
+		if err != nil {
+			t.URL = s
+			return
+		}
+		a = &parsed
+		t.URL = s
+	} else {
+		t.URL = c.url.literal
+	}
+	t.Scheme, t.BasePath, t.Port = a.scheme, a.path, a.port
+}
 
 // Send sends fc.Request and installs fc.Response, its body a stream. It
 // returns a *fault.Fault with Target set for transport failures and for a
 // status outside success.codes; then fault.Message is the target's response.
-func (c *Connector) Send(ctx context.Context, fc *flow.Context) error { return nil }
-
-// Compile implements policy.Callouts for a ServiceCallout.
-func (p *Pool) Compile(conn *bundle.HTTPTargetConnection, env *policy.Env) policy.Callout { return nil }
-
-// Do implements policy.Callouts for calls to an absolute URL.
-func (p *Pool) Do(ctx context.Context, url string, req *message.Message) (*message.Message, error) {
-	return nil, nil
+func (c *Connector) Send(ctx context.Context, fc *flow.Context) error {
+	x := exchange{c: c, fc: fc, target: &fc.Target, req: fc.Request, suffix: fc.PathSuffix, expectedCN: "target.expectedcn"}
+	if err := x.needsLength(); err != nil {
+		return err
+	}
+	if err := x.send(ctx); err != nil {
+		return err
+	}
+	m := fc.NewResponse()
+	x.install(m)
+	return x.judge(m)
 }
 
 var _ policy.Callouts = (*Pool)(nil)
