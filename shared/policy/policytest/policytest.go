@@ -24,6 +24,7 @@
 //	vars             "name = value" lines, set before the policy runs; a value
 //	                 int:5, bool:true, json-quoted "a\nb" or message:request / message:response
 //	                 (an empty message) is converted
+//	properties       "set.key = value" lines: property sets of the proxy
 //	context          "basepath = /v1", "pathsuffix = /x", "proxy = name", "client.ip = 10.0.0.1",
 //	                 "time = 2026-01-02T03:04:05Z" ...
 //	resources/T/N    a resource file of the bundle
@@ -45,6 +46,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -332,10 +335,32 @@ func Context(t testing.TB, files map[string][]byte) *flow.Context {
 	for name, value := range assignments(string(files["context"])) {
 		setContext(t, fc, p, name, value)
 	}
+	if data, ok := files["properties"]; ok {
+		p.Properties = propertySets(maps.Collect(assignments(string(data))))
+	}
 	for name, value := range assignments(string(files["vars"])) {
-		fc.Put(name, parseValue(t, value))
+		setVariable(fc, name, parseValue(t, value))
 	}
 	return fc
+}
+
+// setVariable sets a variable, or a property of a message set before; read-only
+// ones are set all the same.
+func setVariable(fc *flow.Context, name string, v flow.Value) {
+	for i, c := range name {
+		if c == '.' && fc.Get(name[:i]).Message() != nil && fc.Set(name, v) == nil {
+			return
+		}
+	}
+	fc.Put(name, v)
+}
+
+// propertySets are the values of property sets by "set.key".
+type propertySets map[string]string
+
+func (p propertySets) Property(set, key string) (string, bool) {
+	v, ok := p[set+"."+key]
+	return v, ok
 }
 
 func setPhase(t testing.TB, fc *flow.Context, phase string) {
@@ -379,15 +404,17 @@ func setContext(t testing.TB, fc *flow.Context, p *flow.Proxy, name, value strin
 	}
 }
 
-func assignments(s string) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(s) {
-		line = strings.TrimRight(line, "\r\n")
-		if name, value, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") {
-			m[strings.TrimSpace(name)] = strings.TrimSpace(value)
+// assignments yields the "name = value" lines in order.
+func assignments(s string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for line := range strings.Lines(s) {
+			line = strings.TrimRight(line, "\r\n")
+			name, value, ok := strings.Cut(line, "=")
+			if ok && !strings.HasPrefix(line, "#") && !yield(strings.TrimSpace(name), strings.TrimSpace(value)) {
+				return
+			}
 		}
 	}
-	return m
 }
 
 func parseValue(t testing.TB, s string) flow.Value {
