@@ -17,7 +17,8 @@ import (
 // UTF-8.
 //
 // Files are UTF-8, as Apigee's are; a byte order mark is skipped.
-func Parse(text string) (map[string]string, error) {
+func Parse(data []byte) (map[string]string, error) {
+	text := string(data)
 	if !utf8.ValidString(text) {
 		return nil, fmt.Errorf("properties are not UTF-8")
 	}

@@ -96,14 +96,27 @@ func (r *Registry) run(ctx context.Context, org string, d store.Doc) error {
 	return r.store.Delete(ctx, d.Key)
 }
 
-// tryJob runs a job whose failure is no failure of the change: its record stays
+// NoJob is an error of code Aborted while a job of the target is not finished:
+// what is created in the transaction would be taken for what is to be removed.
+func (tx *Tx) NoJob(kind, target string) error {
+	_, err := tx.Get(jobKey(tx.Organization, kind, target))
+	if store.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return entity.Errorf(entity.Aborted, "%s is still being deleted, try again later", target)
+}
+
+// TryJob runs a job whose failure is no failure of the change: its record stays
 // and FinishJobs runs it again. It outlives the caller's cancellation.
-func (r *Registry) tryJob(ctx context.Context, org, kind, target string) {
+func (r *Registry) TryJob(ctx context.Context, org, kind, target string) {
 	_ = r.RunJob(context.WithoutCancel(ctx), org, kind, target)
 }
 
-// finishBefore finishes the removal of a namesake before something is created.
-func (r *Registry) finishBefore(ctx context.Context, org, kind, target string) error {
+// FinishBefore finishes the removal of a namesake before something is created.
+func (r *Registry) FinishBefore(ctx context.Context, org, kind, target string) error {
 	taken, err := r.take(ctx, jobKey(org, kind, target))
 	if err != nil || !taken.Found() {
 		return err

@@ -117,7 +117,7 @@ func (k *Kind[T]) Create(ctx context.Context, v *T, id ...string) error {
 		}
 	}
 	if k.spec.Job != "" {
-		if err := k.r.finishBefore(ctx, id[0], k.spec.Job, entity.ID(id[1:]...)); err != nil {
+		if err := k.r.FinishBefore(ctx, id[0], k.spec.Job, entity.ID(id[1:]...)); err != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ func (k *Kind[T]) Delete(ctx context.Context, id ...string) (*T, error) {
 		return nil, err
 	}
 	if k.spec.Job != "" {
-		k.r.tryJob(ctx, id[0], k.spec.Job, entity.ID(id[1:]...))
+		k.r.TryJob(ctx, id[0], k.spec.Job, entity.ID(id[1:]...))
 	}
 	return gone, nil
 }
@@ -216,6 +216,11 @@ func (k *Kind[T]) store(tx *Tx, id []string, old, v *T) error {
 	now := entity.Millis(tx.Now)
 	if v != nil && k.spec.Prepare != nil {
 		if err := k.spec.Prepare(id, old, v, now); err != nil {
+			return err
+		}
+	}
+	if old == nil && k.spec.Job != "" {
+		if err := tx.NoJob(k.spec.Job, entity.ID(id[1:]...)); err != nil {
 			return err
 		}
 	}

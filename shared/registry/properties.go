@@ -24,7 +24,7 @@ type PropertySets map[string]map[string]string
 func EnvironmentProperties(c *entity.Config) PropertySets {
 	sets := PropertySets{}
 	for name, text := range c.PropertySets {
-		if set, err := javaproperties.Parse(text); err == nil {
+		if set, err := javaproperties.Parse([]byte(text)); err == nil {
 			sets[name] = set
 		}
 	}
@@ -38,7 +38,7 @@ func BundleProperties(b *bundle.Bundle) (PropertySets, error) {
 		if r.Type != propertiesType {
 			continue
 		}
-		set, err := javaproperties.Parse(string(r.Data))
+		set, err := javaproperties.Parse(r.Data)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.File, err)
 		}

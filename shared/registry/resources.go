@@ -42,7 +42,7 @@ func (r *Registry) Upload(ctx context.Context, org string, data []byte, fn func(
 	}
 	err = r.upload(ctx, org, id, data, fn)
 	if err != nil {
-		r.tryJob(ctx, org, "archive", id)
+		r.TryJob(ctx, org, "archive", id)
 	}
 	return err
 }
@@ -77,7 +77,7 @@ func (tx *Tx) Discard(a entity.Archive) error {
 func (r *Registry) Discarded(ctx context.Context, org string, archives ...entity.Archive) {
 	for _, a := range archives {
 		if a.ID != "" {
-			r.tryJob(ctx, org, "archive", a.ID)
+			r.TryJob(ctx, org, "archive", a.ID)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func checkResource(typ, name string, data []byte) error {
 	if len(data) > entity.MaxPropertySetBytes {
 		return entity.Errorf(entity.InvalidArgument, "property set %q has %d bytes, at most %d are allowed", name, len(data), entity.MaxPropertySetBytes)
 	}
-	if _, err := javaproperties.Parse(string(data)); err != nil {
+	if _, err := javaproperties.Parse(data); err != nil {
 		return entity.Errorf(entity.InvalidArgument, "property set %q: %v", name, err)
 	}
 	return nil

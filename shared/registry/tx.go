@@ -12,9 +12,6 @@ import (
 	"github.com/perigee-gateway/perigee/shared/store"
 )
 
-// partBytes is how much of a Config goes into one document.
-const partBytes = 900 << 10
-
 // Tx is a transaction on one organization. All reads (Get, Query, Stamp,
 // Config) come before all writes. What is changed in the Stamp and in a Config
 // given by EditConfig is written when the function of Update returns.
@@ -122,47 +119,24 @@ func (tx *Tx) config(env string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &config{Config: new(entity.Config)}
-	var data []byte
-	for n := range configParts(s, env) {
-		d, err := tx.Get(entity.ConfigKey(tx.Organization, env, n))
-		if store.IsNotFound(err) && n == 0 {
+	c := new(config)
+	var docs []store.Doc
+	for _, key := range ConfigKeys(s, env) {
+		d, err := tx.Get(key)
+		if store.IsNotFound(err) {
 			break // nothing configured yet
 		}
 		if err != nil {
 			return nil, err
 		}
-		data = append(data, d.Data...)
-		c.parts++
+		docs = append(docs, d)
 	}
-	if err := DecodeConfig(data, c.Config); err != nil {
+	if c.Config, err = DecodeConfig(docs); err != nil {
 		return nil, err
 	}
+	c.parts = len(docs)
 	tx.configs[env] = c
 	return c, nil
-}
-
-func configParts(s *entity.Stamp, env string) int { return max(1, s.Parts[env]) }
-
-// ConfigKeys are the documents of an environment's Config.
-func ConfigKeys(s *entity.Stamp, env string) []store.Key {
-	keys := make([]store.Key, configParts(s, env))
-	for n := range keys {
-		keys[n] = entity.ConfigKey(s.Organization, env, n)
-	}
-	return keys
-}
-
-// DecodeConfig decodes the joined data of the documents of a Config; no data is
-// an empty one.
-func DecodeConfig(data []byte, c *entity.Config) error {
-	if len(data) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(data, c); err != nil {
-		return fmt.Errorf("configuration of an environment: %w", err)
-	}
-	return nil
 }
 
 // Changed says that data planes must look at the environment anew; "" is what
@@ -224,26 +198,23 @@ func (tx *Tx) flushConfig(env string, c *config) error {
 	if !c.dirty {
 		return nil
 	}
-	data, err := json.Marshal(c.Config)
+	docs, err := encodeConfig(tx.Organization, env, tx.stamp.Version+1, c.Config)
 	if err != nil {
-		return fmt.Errorf("configuration of environment %s: %w", env, err)
+		return err
 	}
-	n := 0
-	for part := range slices.Chunk(data, partBytes) {
-		d := store.Doc{Key: entity.ConfigKey(tx.Organization, env, n), Fields: map[string]string{"org": tx.Organization}, Data: part}
+	for _, d := range docs {
 		if err := tx.Put(d); err != nil {
 			return err
 		}
-		n++
 	}
-	for old := n; old < c.parts; old++ {
+	for old := len(docs); old < c.parts; old++ {
 		if err := tx.Delete(entity.ConfigKey(tx.Organization, env, old)); err != nil {
 			return err
 		}
 	}
 	delete(tx.stamp.Parts, env)
-	if n > 1 {
-		put(&tx.stamp.Parts, env, n)
+	if len(docs) > 1 {
+		put(&tx.stamp.Parts, env, len(docs))
 	}
 	return nil
 }
