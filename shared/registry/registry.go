@@ -22,6 +22,7 @@ import (
 
 	apigee "google.golang.org/api/apigee/v1"
 
+	"github.com/perigee-gateway/perigee/shared/archive"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/store"
 )
@@ -31,16 +32,6 @@ import (
 type Cipher interface {
 	Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error)
 	Open(ctx context.Context, ciphertext, aad []byte) ([]byte, error)
-}
-
-// Archives keeps files that may be larger than a document.
-type Archives interface {
-	// Save stores data under an id that has not been used.
-	Save(ctx context.Context, id string, data []byte) (entity.Archive, error)
-	// Load reads the files in one exchange with the store, in order.
-	Load(ctx context.Context, archives ...entity.Archive) ([][]byte, error)
-	// Delete removes the file and what is left of it after a failed Save.
-	Delete(ctx context.Context, id string) error
 }
 
 // Registry is the registry of all organizations of a store. It is safe for
@@ -83,19 +74,12 @@ type Option func(*Registry)
 // WithClock sets the clock of creation times; time.Now is the default.
 func WithClock(now func() time.Time) Option { return func(r *Registry) { r.now = now } }
 
-// WithArchives sets where resource files and bundles are kept; by default in the
-// store's collection archives.
-func WithArchives(a Archives) Option { return func(r *Registry) { r.archives = a } }
-
 // New returns the Registry of a store. It reads nothing. Without a cipher
 // entries of key value maps can be neither read nor written.
 func New(st *store.Store, cipher Cipher, opts ...Option) *Registry {
-	r := &Registry{store: st, cipher: cipher, now: time.Now, jobs: map[string]Job{}, listeners: map[int]func(Change){}}
+	r := &Registry{store: st, cipher: cipher, archives: Archives{archive.New(st)}, now: time.Now, jobs: map[string]Job{}, listeners: map[int]func(Change){}}
 	for _, o := range opts {
 		o(r)
-	}
-	if r.archives == nil {
-		r.archives = chunks{st}
 	}
 	r.kinds()
 	return r
