@@ -1,0 +1,239 @@
+package extractvariables
+
+import (
+	"fmt"
+	"strings"
+)
+
+// pattern is a compiled <Pattern>. Text, {variable}, "*" and, in paths, "**";
+// "%" takes the meaning from the character that follows. The whole value must
+// match.
+//
+// In a path a variable or "*" stays within one segment and "**" stands for one
+// or more whole segments. Elsewhere a variable or "*" is any run of
+// characters, the shortest that lets the rest match.
+type pattern struct {
+	path     bool
+	fold     bool
+	segments [][]token // of a path; else one
+	names    []string  // of the variables, in order
+}
+
+type tokenKind uint8
+
+const (
+	literal  tokenKind = iota
+	wildcard           // "*"
+	variable           // "{name}"
+	levels             // "**", a whole segment of a path
+)
+
+type token struct {
+	kind tokenKind
+	text string // of a literal, folded if case does not matter
+}
+
+// compilePattern compiles the text of a pattern. The error starts with the name
+// that Apigee gives to it.
+func compilePattern(src string, path, fold bool) (*pattern, error) {
+	p := &pattern{path: path, fold: fold}
+	var seg []token
+	var lit strings.Builder
+	flush := func() {
+		if lit.Len() > 0 {
+			seg = append(seg, token{literal, p.fixed(lit.String())})
+			lit.Reset()
+		}
+	}
+	for i := 0; i < len(src); i++ {
+		switch c := src[i]; {
+		case c == '%' && i+1 < len(src):
+			i++
+			lit.WriteByte(src[i])
+		case c == '{':
+			end := strings.IndexByte(src[i:], '}')
+			if end < 0 {
+				return nil, fmt.Errorf("InvalidPattern: pattern %q: { without }", src)
+			}
+			name := strings.TrimSpace(src[i+1 : i+end])
+			if name == "" || strings.ContainsAny(name, "{*/ ") {
+				return nil, fmt.Errorf("InvalidPattern: pattern %q: %q is no variable name", src, name)
+			}
+			flush()
+			seg = append(seg, token{kind: variable})
+			p.names = append(p.names, name)
+			i += end
+		case c == '}':
+			return nil, fmt.Errorf("InvalidPattern: pattern %q: } without {", src)
+		case c == '*':
+			flush()
+			if path && i+1 < len(src) && src[i+1] == '*' {
+				i++
+				seg = append(seg, token{kind: levels})
+			} else if n := len(seg); n == 0 || seg[n-1].kind != wildcard {
+				seg = append(seg, token{kind: wildcard})
+			}
+		case c == '/' && path:
+			flush()
+			p.segments = append(p.segments, seg)
+			seg = nil
+		default:
+			lit.WriteByte(c)
+		}
+	}
+	flush()
+	p.segments = append(p.segments, seg)
+	if len(p.names) == 0 {
+		return nil, fmt.Errorf("PatternWithoutVariable: pattern %q has no {variable}", src)
+	}
+	return p, p.checkLevels(src)
+}
+
+func (p *pattern) fixed(s string) string {
+	if p.fold {
+		return strings.ToLower(s)
+	}
+	return s
+}
+
+func (p *pattern) checkLevels(src string) error {
+	for _, seg := range p.segments {
+		for _, t := range seg {
+			if t.kind == levels && len(seg) > 1 {
+				return fmt.Errorf("InvalidPattern: pattern %q: ** is not a whole segment", src)
+			}
+		}
+	}
+	return nil
+}
+
+// match appends to dst the texts of the variables, in order.
+func (p *pattern) match(dst []string, s string) ([]string, bool) {
+	folded := s
+	if p.fold {
+		if folded = strings.ToLower(s); len(folded) != len(s) {
+			folded = s // a letter that changes its length: no folding then
+		}
+	}
+	if !p.path {
+		return matchTokens(dst, p.segments[0], s, folded, false)
+	}
+	dst, how := matchSegments(dst, p.segments, s, folded)
+	return dst, how == matched
+}
+
+// outcome of matching a part of a path.
+type outcome uint8
+
+const (
+	failed outcome = iota
+	matched
+	hopeless // failed, and would at any later place: a "**" had the rest before it
+)
+
+// matchSegments matches whole segments.
+func matchSegments(dst []string, segs [][]token, s, folded string) ([]string, outcome) {
+	base := len(dst)
+	for n, seg := range segs {
+		if len(seg) == 1 && seg[0].kind == levels {
+			return matchLevels(dst, segs[n+1:], s, folded)
+		}
+		end, last := strings.IndexByte(s, '/'), false
+		if end < 0 {
+			end, last = len(s), true
+		}
+		var ok bool
+		if dst, ok = matchTokens(dst, seg, s[:end], folded[:end], true); !ok {
+			return dst[:base], failed
+		}
+		if final := n == len(segs)-1; final || last {
+			if final && last {
+				return dst, matched
+			}
+			return dst[:base], failed
+		}
+		s, folded = s[end+1:], folded[end+1:]
+	}
+	return dst[:base], failed
+}
+
+// matchLevels matches "**" and what follows it: the first place where the
+// segments up to the next "**" match is right, since what that one cannot take
+// there it can nowhere.
+func matchLevels(dst []string, rest [][]token, s, folded string) ([]string, outcome) {
+	if s == "" {
+		return dst, hopeless
+	}
+	if len(rest) == 0 {
+		return dst, matched
+	}
+	base := len(dst)
+	for i := 1; i < len(s); i++ {
+		if s[i] != '/' {
+			continue
+		}
+		var how outcome
+		if dst, how = matchSegments(dst[:base], rest, s[i+1:], folded[i+1:]); how != failed {
+			return dst, how
+		}
+	}
+	return dst[:base], hopeless
+}
+
+// matchTokens matches one segment, or a whole value. full asks for variables
+// that are not empty.
+func matchTokens(dst []string, tokens []token, s, folded string, full bool) ([]string, bool) {
+	base := len(dst)
+	for i := 0; i < len(tokens); i++ {
+		t := tokens[i]
+		if t.kind == literal {
+			if !strings.HasPrefix(folded, t.text) {
+				return dst[:base], false
+			}
+			s, folded = s[len(t.text):], folded[len(t.text):]
+			continue
+		}
+		least := 0
+		if full && (t.kind == variable || len(tokens) == 1) {
+			least = 1
+		}
+		n := runLength(tokens[i+1:], folded, least)
+		if n < least {
+			return dst[:base], false
+		}
+		if t.kind == variable {
+			dst = append(dst, s[:n])
+		}
+		s, folded = s[n:], folded[n:]
+	}
+	if s != "" {
+		return dst[:base], false
+	}
+	return dst, true
+}
+
+// runLength returns how much of s a wildcard before rest takes: up to the
+// first place of the literal that follows, or, if that literal is the end, its
+// place at the end; -1 if there is none.
+func runLength(rest []token, s string, least int) int {
+	if len(rest) == 0 {
+		return len(s)
+	}
+	if rest[0].kind != literal { // {a}{b}: the first takes as little as it may
+		return min(least, len(s))
+	}
+	lit := rest[0].text
+	if len(rest) == 1 {
+		if !strings.HasSuffix(s, lit) {
+			return -1
+		}
+		return len(s) - len(lit)
+	}
+	if len(s) < least {
+		return -1
+	}
+	if i := strings.Index(s[least:], lit); i >= 0 {
+		return i + least
+	}
+	return -1
+}
