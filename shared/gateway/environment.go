@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,26 +11,48 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
-	"github.com/perigee-gateway/perigee/shared/flow"
-	"github.com/perigee-gateway/perigee/shared/javaproperties"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policy"
+	"github.com/perigee-gateway/perigee/shared/registry"
 )
 
 // environment is what the gateway keeps of one environment: its configuration,
 // which is swapped when it changes, and the proxies and shared flows compiled
 // so far.
 type environment struct {
-	name   string
-	g      *Gateway
-	host   Runtime
-	config atomic.Pointer[entity.Config]
+	name      string
+	g         *Gateway
+	host      Runtime
+	config    atomic.Pointer[entity.Config]
+	orgConfig atomic.Pointer[entity.Config]
+	parsed    atomic.Pointer[parsedSets]
 
-	proxies sync.Map // compile key -> *pipeline.Proxy
-	flows   sync.Map // compile key -> *pipeline.SharedFlow
+	proxies programs[pipeline.Proxy]      // by proxy name
+	flows   programs[pipeline.SharedFlow] // by shared flow name
 	flight  singleflight.Group
 }
+
+// programs are compiled programs by name, one each: a new revision takes the
+// place of the old one, which calls in flight keep until they end.
+type programs[T any] struct{ m sync.Map }
+
+type program[T any] struct {
+	key string
+	p   *T
+}
+
+func (ps *programs[T]) load(name, key string) (*T, bool) {
+	if v, ok := ps.m.Load(name); ok {
+		if c := v.(*program[T]); c.key == key {
+			return c.p, true
+		}
+	}
+	return nil, false
+}
+
+func (ps *programs[T]) store(name, key string, p *T) { ps.m.Store(name, &program[T]{key, p}) }
 
 // Runtime is what an environment's proxies run on. The composition root makes
 // one per environment.
@@ -41,74 +64,38 @@ type Runtime struct {
 }
 
 // Config returns the environment's configuration as of now.
-func (e *environment) Config() *entity.Config { return e.config.Load() }
+func (e *environment) Config() *entity.Config {
+	if c := e.config.Load(); c != nil {
+		return c
+	}
+	return &entity.Config{}
+}
 
-// Property implements flow.PropertySource for the environment's property sets.
-type environmentProperties struct {
+// properties are the property sets of a bundle in front of those of the
+// environment, which are parsed once per configuration.
+type properties struct {
 	e      *environment
-	parsed atomic.Pointer[parsedSets]
+	bundle registry.PropertySets
 }
 
 type parsedSets struct {
 	of   *entity.Config
-	sets map[string]map[string]string
+	sets registry.PropertySets
 }
 
-// Property returns a property of the environment's sets. They are parsed once
-// per configuration.
-func (p *environmentProperties) Property(set, key string) (string, bool) {
-	config := p.e.Config()
-	cur := p.parsed.Load()
+// Property implements flow.PropertySource.
+func (p *properties) Property(set, key string) (string, bool) {
+	return registry.Properties{Bundle: p.bundle, Environment: p.e.propertySets()}.Property(set, key)
+}
+
+func (e *environment) propertySets() registry.PropertySets {
+	config := e.Config()
+	cur := e.parsed.Load()
 	if cur == nil || cur.of != config {
-		cur = &parsedSets{of: config, sets: map[string]map[string]string{}}
-		for name, text := range config.PropertySets {
-			if m, err := javaproperties.Parse([]byte(text)); err == nil {
-				cur.sets[name] = m
-			}
-		}
-		p.parsed.Store(cur)
+		cur = &parsedSets{of: config, sets: registry.EnvironmentProperties(config)}
+		e.parsed.Store(cur)
 	}
-	v, ok := cur.sets[set][key]
-	return v, ok
-}
-
-// bundleProperties are the property sets of a bundle, which hide those of the
-// environment.
-type bundleProperties struct {
-	sets  map[string]map[string]string
-	outer flow.PropertySource
-}
-
-// Property returns a property of the bundle's set, or of the environment's if
-// the bundle has no set of that name.
-func (p *bundleProperties) Property(set, key string) (string, bool) {
-	if m, ok := p.sets[set]; ok {
-		v, ok := m[key]
-		return v, ok
-	}
-	if p.outer == nil {
-		return "", false
-	}
-	return p.outer.Property(set, key)
-}
-
-// PropertySets returns the property sets in a bundle in front of outer. A set
-// that cannot be read is a problem.
-func PropertySets(b *bundle.Bundle, outer flow.PropertySource, problems *bundle.Problems) flow.PropertySource {
-	p := &bundleProperties{sets: map[string]map[string]string{}, outer: outer}
-	for _, r := range b.Resources {
-		name, ok := strings.CutSuffix(r.Name, ".properties")
-		if r.Type != "properties" || !ok {
-			continue
-		}
-		m, err := javaproperties.Parse(r.Data)
-		if err != nil {
-			problems.Errorf(bundle.Pos{File: r.File}, "%v", err)
-			continue
-		}
-		p.sets[name] = m
-	}
-	return p
+	return cur.sets
 }
 
 // SharedFlow implements policy.SharedFlows: the flow deployed under name now.
@@ -127,35 +114,55 @@ func (e *environment) SharedFlow(name string) (policy.SharedFlow, bool) {
 }
 
 func (e *environment) sharedFlow(ctx context.Context, name string, ref entity.SharedFlowRef) (*pipeline.SharedFlow, error) {
-	key := "flow/" + e.key(ref.Archive, ref.ServiceAccount, ref.Uses)
-	if sf, ok := e.flows.Load(key); ok {
-		return sf.(*pipeline.SharedFlow), nil
+	key := e.flowKey(ref)
+	if sf, ok := e.flows.load(name, key); ok {
+		return sf, nil
 	}
 	v, err, _ := e.flight.Do(key, func() (any, error) {
-		data, err := e.g.source.Load(ctx, ref.Archive)
+		resources, archives := e.resources(ref.Uses)
+		data, err := e.g.source.Load(ctx, append([]entity.Archive{ref.Archive}, archives...)...)
 		if err != nil {
 			return nil, err
 		}
-		return e.compileFlow(name, ref, data[0])
+		return e.compileFlow(name, ref, data[0], resourceSet(resources, data[1:]))
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.flows.Store(key, v)
+	e.flows.store(name, key, v.(*pipeline.SharedFlow))
 	return v.(*pipeline.SharedFlow), nil
 }
 
-func (e *environment) compileFlow(name string, ref entity.SharedFlowRef, data []byte) (*pipeline.SharedFlow, error) {
+// resources are the resource files outside the bundle that uses names: their
+// URLs and where they are stored.
+func (e *environment) resources(uses entity.Uses) (urls []string, archives []entity.Archive) {
+	for _, url := range uses.Resources {
+		if a, ok := registry.ResourceArchive(url, e.Config(), e.orgConfig.Load()); ok {
+			urls, archives = append(urls, url), append(archives, a)
+		}
+	}
+	return urls, archives
+}
+
+func resourceSet(urls []string, data [][]byte) registry.ResourceSet {
+	set := registry.ResourceSet{}
+	for i, url := range urls {
+		set[url] = data[i]
+	}
+	return set
+}
+
+func (e *environment) compileFlow(name string, ref entity.SharedFlowRef, data []byte, resources registry.ResourceSet) (*pipeline.SharedFlow, error) {
 	b, err := bundle.LoadZip(data, bundle.DefaultLimits)
 	if err != nil {
 		return nil, err
 	}
-	opts, problems := e.options(b, name, ref.Revision, ref.ServiceAccount)
-	sf, found := pipeline.CompileSharedFlow(b, e.g.opts.Kinds, opts)
-	if err := append(problems, found...).Err(); err != nil {
+	opts, err := e.options(b, name, ref.Revision, ref.ServiceAccount, resources)
+	if err != nil {
 		return nil, err
 	}
-	return sf, nil
+	sf, problems := pipeline.CompileSharedFlow(b, e.g.opts.Kinds, opts)
+	return sf, problems.Err()
 }
 
 // key identifies a compiled program: the archive, and whatever else of the
@@ -167,7 +174,8 @@ func (e *environment) key(a entity.Archive, serviceAccount string, uses entity.U
 	b.WriteString(serviceAccount)
 	config := e.Config()
 	for _, r := range uses.Resources {
-		fmt.Fprintf(&b, "|%s=%s", r, config.Resources[r].ID)
+		a, _ := registry.ResourceArchive(r, config, e.orgConfig.Load())
+		fmt.Fprintf(&b, "|%s=%s", r, a.ID)
 	}
 	for _, s := range uses.SharedFlows {
 		fmt.Fprintf(&b, "|%s=%s", s, config.SharedFlows[s].Archive.ID)
@@ -175,103 +183,92 @@ func (e *environment) key(a entity.Archive, serviceAccount string, uses entity.U
 	return b.String()
 }
 
-func (e *environment) options(b *bundle.Bundle, name, revision, serviceAccount string) (pipeline.Options, bundle.Problems) {
-	var problems bundle.Problems
+func (e *environment) options(b *bundle.Bundle, name, revision, serviceAccount string, resources registry.ResourceSet) (pipeline.Options, error) {
+	sets, err := registry.BundleProperties(b)
+	if err != nil {
+		return pipeline.Options{}, err
+	}
 	services := e.host.Services
-	services.SharedFlows = e
+	services.SharedFlows, services.Resources = e, resources
 	return pipeline.Options{
 		Organization: e.g.opts.Organization, Environment: e.name,
 		Name: name, Revision: revision, ServiceAccount: serviceAccount,
-		Properties:  PropertySets(b, &environmentProperties{e: e}, &problems),
+		Properties:  &properties{e: e, bundle: sets},
 		Services:    services,
 		Target:      e.host.Target,
 		Integration: e.host.Integration,
 		Local:       e.local,
 		Hook:        e.hook,
-	}, problems
+	}, nil
 }
 
 // proxy returns the compiled proxy of a route, loading it and the shared flows
 // it calls in one exchange with the store on first use.
 func (e *environment) proxy(ctx context.Context, r *entity.Route) (*pipeline.Proxy, error) {
 	key := e.key(r.Archive, r.ServiceAccount, r.Uses)
-	if p, ok := e.proxies.Load(key); ok {
-		return p.(*pipeline.Proxy), nil
+	if p, ok := e.proxies.load(r.Proxy, key); ok {
+		return p, nil
 	}
 	v, err, _ := e.flight.Do(key, func() (any, error) { return e.load(context.WithoutCancel(ctx), r) })
 	if err != nil {
 		return nil, err
 	}
-	e.proxies.Store(key, v)
+	e.proxies.store(r.Proxy, key, v.(*pipeline.Proxy))
 	return v.(*pipeline.Proxy), nil
 }
 
+// load reads a proxy, the shared flows it reaches that are not compiled yet, and
+// the resource files all of them use, in one exchange, and compiles them.
 func (e *environment) load(ctx context.Context, r *entity.Route) (*pipeline.Proxy, error) {
 	config := e.Config()
 	archives := []entity.Archive{r.Archive}
 	var names []string
-	for _, name := range e.needed(config, r.Uses) {
+	uses := entity.Uses{Resources: slices.Clone(r.Uses.Resources)}
+	for _, name := range deployment.Needs(config, r.Uses) {
 		ref := config.SharedFlows[name]
-		if _, ok := e.flows.Load("flow/" + e.key(ref.Archive, ref.ServiceAccount, ref.Uses)); !ok {
+		if _, ok := e.flows.load(name, e.flowKey(ref)); !ok {
 			names, archives = append(names, name), append(archives, ref.Archive)
+			uses.Resources = append(uses.Resources, ref.Uses.Resources...)
 		}
 	}
-	data, err := e.g.source.Load(ctx, archives...)
+	urls, more := e.resources(uses)
+	data, err := e.g.source.Load(ctx, append(archives, more...)...)
 	if err != nil {
 		return nil, err
 	}
-	// Inner flows come last in the list: they are compiled first.
-	for i := len(names) - 1; i >= 0; i-- {
-		ref := config.SharedFlows[names[i]]
-		sf, err := e.compileFlow(names[i], ref, data[i+1])
+	resources := resourceSet(urls, data[len(archives):])
+	for i, name := range slices.Backward(names) { // callees come after callers
+		ref := config.SharedFlows[name]
+		sf, err := e.compileFlow(name, ref, data[i+1], resources)
 		if err != nil {
-			return nil, fmt.Errorf("shared flow %s revision %s: %w", names[i], ref.Revision, err)
+			return nil, fmt.Errorf("shared flow %s revision %s: %w", name, ref.Revision, err)
 		}
-		e.flows.Store("flow/"+e.key(ref.Archive, ref.ServiceAccount, ref.Uses), sf)
+		e.flows.store(name, e.flowKey(ref), sf)
 	}
-	return e.compile(r, data[0])
+	return e.compile(r, data[0], resources)
 }
 
-// needed lists the shared flows that a bundle reaches, callers before callees,
-// and those of the environment's flow hooks.
-func (e *environment) needed(config *entity.Config, uses entity.Uses) []string {
-	var out []string
-	seen := map[string]bool{}
-	queue := append([]string(nil), uses.SharedFlows...)
-	for _, h := range config.FlowHooks {
-		queue = append(queue, h.SharedFlow)
-	}
-	for len(queue) > 0 {
-		name := queue[0]
-		queue = queue[1:]
-		ref, ok := config.SharedFlows[name]
-		if seen[name] || !ok {
-			continue
-		}
-		seen[name] = true
-		out = append(out, name)
-		queue = append(queue, ref.Uses.SharedFlows...)
-	}
-	return out
+func (e *environment) flowKey(ref entity.SharedFlowRef) string {
+	return e.key(ref.Archive, ref.ServiceAccount, ref.Uses)
 }
 
-func (e *environment) compile(r *entity.Route, data []byte) (*pipeline.Proxy, error) {
+func (e *environment) compile(r *entity.Route, data []byte, resources registry.ResourceSet) (*pipeline.Proxy, error) {
 	b, err := bundle.LoadZip(data, bundle.DefaultLimits)
 	if err != nil {
 		return nil, err
 	}
-	opts, problems := e.options(b, r.Proxy, r.Revision, r.ServiceAccount)
-	p, found := pipeline.Compile(b, e.g.opts.Kinds, opts)
-	if err := append(problems, found...).Err(); err != nil {
+	opts, err := e.options(b, r.Proxy, r.Revision, r.ServiceAccount, resources)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	p, problems := pipeline.Compile(b, e.g.opts.Kinds, opts)
+	return p, problems.Err()
 }
 
 // hook returns the shared flow attached to a flow hook now.
 func (e *environment) hook(point string) (pipeline.Hook, bool) {
 	h, ok := e.Config().FlowHooks[point]
-	if !ok || h.SharedFlow == "" {
+	if !ok || h == nil || h.SharedFlow == "" {
 		return pipeline.Hook{}, false
 	}
 	out := pipeline.Hook{Name: h.SharedFlow, ContinueOnError: h.ContinueOnError}
@@ -279,17 +276,4 @@ func (e *environment) hook(point string) (pipeline.Hook, bool) {
 		out.Flow = sf
 	}
 	return out, true
-}
-
-// forget drops compiled programs that no route or reference leads to any more;
-// calls in flight keep what they hold.
-func (e *environment) forget(keep func(key string) bool) {
-	for _, m := range []*sync.Map{&e.proxies, &e.flows} {
-		m.Range(func(k, _ any) bool {
-			if !keep(k.(string)) {
-				m.Delete(k)
-			}
-			return true
-		})
-	}
 }

@@ -88,15 +88,14 @@ func (g *Gateway) Invalidate() { g.stale.Store(true) }
 // ServeHTTP answers one call.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.recovered(w, r)
-	snap, err := g.snapshot(r.Context())
+	path := r.URL.EscapedPath()
+	snap, err := g.snapshot(r.Context(), path)
 	if err != nil {
 		g.log.Error("configuration cannot be read", "error", err)
 		writeFault(w, r, fault.New("messaging.adaptors.http.flow.ServiceUnavailable", 503, "The Service is temporarily unavailable"))
 		return
 	}
-	done := g.refreshBeside(r.Context(), snap)
-	defer done()
-	path := r.URL.EscapedPath()
+	defer g.refreshBeside(r.Context(), path)()
 	route, err := snap.find(r.Context(), snap.environmentsOf(hostName(r.Host)), path)
 	if err != nil {
 		g.log.Error("route cannot be read", "path", path, "error", err)
@@ -113,7 +112,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeFault(w, r, fault.New("messaging.runtime.ProxyNotLoaded", 500, "Unable to load API proxy "+route.Proxy))
 		return
 	}
-	g.serve(w, r, ep, route.concrete(path))
+	g.serve(w, r, ep, route.base)
 }
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.Endpoint, base string) {

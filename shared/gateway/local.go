@@ -82,21 +82,21 @@ func (t *localTarget) target(fc *flow.Context) (string, error) {
 
 func (t *localTarget) find(ctx context.Context, fc *flow.Context, path string) (*pipeline.Endpoint, string, error) {
 	if path != "" {
-		r, err := t.e.g.route(ctx, []string{t.e.name}, path)
+		r, err := t.e.g.current.Load().find(ctx, []string{t.e.name}, path)
 		if err != nil || r == nil {
 			return nil, "", targetFault("messaging.runtime.TargetMissing", 500, "No API proxy at "+path).WithCause(err)
 		}
 		ep, err := r.endpoint(ctx)
-		return ep, r.concrete(path), err
+		return ep, r.base, err
 	}
 	proxy, _ := t.proxy.Expand(fc, true)
 	endpoint, _ := t.endpoint.Expand(fc, true)
-	r, err := t.e.g.named(ctx, t.e.name, proxy, endpoint)
+	r, err := t.e.g.current.Load().byName(ctx, t.e.name, proxy, endpoint)
 	if err != nil || r == nil {
 		return nil, "", targetFault("messaging.runtime.TargetMissing", 500, "API proxy "+proxy+" is not deployed").WithCause(err)
 	}
 	ep, err := r.endpoint(ctx)
-	return ep, strings.TrimSuffix(r.BasePath, "/"), err
+	return ep, r.base, err
 }
 
 // call runs ep for a copy of the request of fc.

@@ -1,0 +1,114 @@
+package boot
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/deployment"
+	"github.com/perigee-gateway/perigee/shared/entity"
+	"github.com/perigee-gateway/perigee/shared/pipeline"
+	"github.com/perigee-gateway/perigee/shared/policies"
+	"github.com/perigee-gateway/perigee/shared/policy"
+	"github.com/perigee-gateway/perigee/shared/registry"
+	"github.com/perigee-gateway/perigee/shared/target"
+)
+
+// Live is a bundle that was deployed.
+type Live struct {
+	Name, Revision string
+	BasePaths      []string // none for a shared flow
+	Warnings       bundle.Problems
+}
+
+// DeployBundle imports the bundle at path and deploys the new revision in env,
+// in place of the one deployed before. A bundle.Problems is the error of a
+// bundle that is refused.
+func (h *Host) DeployBundle(ctx context.Context, env, path string) (*Live, error) {
+	b, err := bundle.Load(path)
+	if b == nil {
+		return nil, err
+	}
+	problems := h.Validate(b, env)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	data, err := bundle.Zip(b)
+	if err != nil {
+		return nil, err
+	}
+	kind, name := entity.API, bundleName(b, path)
+	if b.Kind == bundle.KindSharedFlow {
+		kind = entity.SharedFlow
+	}
+	org := h.Config.Organization
+	rev, err := h.Deployments.Import(ctx, deployment.Upload{Organization: org, Kind: kind, Name: name, Zip: data, Bundle: b})
+	if err != nil {
+		return nil, err
+	}
+	_, err = h.Deployments.Deploy(ctx, deployment.Request{
+		Organization: org, Environment: env, Kind: kind, Name: name, Revision: rev.Revision, Override: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Live{Name: name, Revision: rev.Revision, BasePaths: b.BasePaths(), Warnings: problems.Warnings()}, nil
+}
+
+// bundleName is the bundle's own name, or that of the folder or zip it is in.
+func bundleName(b *bundle.Bundle, path string) string {
+	if b.Name != "" {
+		return b.Name
+	}
+	path = filepath.Clean(path)
+	if base := filepath.Base(path); base == b.Kind.Folder() {
+		path = filepath.Dir(path)
+	}
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
+// Validate compiles a bundle as a gateway would, and returns everything that was
+// found.
+func (h *Host) Validate(b *bundle.Bundle, env string) bundle.Problems {
+	return validate(b, h.kinds, h.Config.Organization, env)
+}
+
+// Lint returns the problems of the bundle at path.
+func Lint(path string) (bundle.Problems, error) {
+	b, err := bundle.Load(path)
+	if b == nil {
+		return nil, err
+	}
+	return validate(b, policy.NewKinds(policies.All...), "local", "test"), nil
+}
+
+// validate compiles with services that answer nothing: no policy calls one
+// while it is compiled.
+func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string) bundle.Problems {
+	pool := target.New(target.Options{Servers: targetServers(func() *entity.Config { return &entity.Config{} })})
+	sets, err := registry.BundleProperties(b)
+	opts := pipeline.Options{
+		Organization: org, Environment: env, Name: b.Name, Revision: "0",
+		Properties: registry.Properties{Bundle: sets},
+		Services:   offered(pool),
+		Target: func(c *bundle.HTTPTargetConnection, name string, e *policy.Env) pipeline.Target {
+			return pool.Connect(c, name, e)
+		},
+		Local: func(c *bundle.LocalTargetConnection, name string, e *policy.Env) pipeline.Target { return nil },
+	}
+	var problems bundle.Problems
+	problems.Add(bundle.Pos{}, err)
+	if b.Kind == bundle.KindSharedFlow {
+		_, found := pipeline.CompileSharedFlow(b, kinds, opts)
+		return append(problems, found...)
+	}
+	_, found := pipeline.Compile(b, kinds, opts)
+	return append(problems, found...)
+}
+
+// offered are services a gateway offers, for policies that refuse to be
+// deployed without one.
+func offered(pool *target.Pool) policy.Services {
+	return policy.Services{Callouts: pool, KeyValueMaps: (*registry.MapCache)(nil)}
+}

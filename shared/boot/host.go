@@ -1,0 +1,214 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/deployment"
+	"github.com/perigee-gateway/perigee/shared/entity"
+	"github.com/perigee-gateway/perigee/shared/gateway"
+	"github.com/perigee-gateway/perigee/shared/keystore"
+	"github.com/perigee-gateway/perigee/shared/keystore/local"
+	memorykeys "github.com/perigee-gateway/perigee/shared/keystore/memory"
+	"github.com/perigee-gateway/perigee/shared/keystore/secretmanager"
+	"github.com/perigee-gateway/perigee/shared/pipeline"
+	"github.com/perigee-gateway/perigee/shared/policies"
+	"github.com/perigee-gateway/perigee/shared/policy"
+	"github.com/perigee-gateway/perigee/shared/registry"
+	"github.com/perigee-gateway/perigee/shared/store"
+	"github.com/perigee-gateway/perigee/shared/store/embedded"
+	"github.com/perigee-gateway/perigee/shared/store/firestore"
+	"github.com/perigee-gateway/perigee/shared/target"
+	"github.com/perigee-gateway/perigee/shared/vault"
+)
+
+// Host is everything one process runs on: store, keystore, registry, and the
+// two planes over them.
+type Host struct {
+	Config      Config
+	Store       *store.Store
+	Registry    *registry.Registry
+	Deployments *deployment.Deployments
+	Keystore    *keystore.Store
+	Log         *slog.Logger
+
+	keys    *keystore.Cached
+	kinds   policy.Kinds
+	gateway func() *gateway.Gateway
+
+	mu           sync.Mutex
+	environments map[string]*services
+}
+
+// Open makes a Host. Cloud clients connect on first use; an embedded store is
+// opened here.
+func Open(ctx context.Context, c Config) (*Host, error) {
+	driver, err := openStore(c.Store)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := openKeystore(c.Keystore)
+	if err != nil {
+		driver.Close()
+		return nil, err
+	}
+	h := &Host{Config: c, Log: slog.Default(), Store: store.New(driver), Keystore: keystore.New(keys), kinds: policy.NewKinds(policies.All...), environments: map[string]*services{}}
+	h.Registry = registry.New(h.Store, vault.New(keys))
+	h.Deployments = deployment.New(h.Registry)
+	h.keys = keystore.NewCached(h.Keystore, nil)
+	h.gateway = sync.OnceValue(h.newGateway)
+	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
+	return h, nil
+}
+
+// Close closes the store.
+func (h *Host) Close() error { return h.Store.Close() }
+
+func openStore(s string) (store.Driver, error) {
+	engine, where, _ := strings.Cut(s, ":")
+	switch engine {
+	case "memory":
+		return embedded.Memory()
+	case "embedded":
+		if where == "" {
+			return nil, fmt.Errorf("store %q names no directory", s)
+		}
+		return embedded.Open(where)
+	case "firestore":
+		project, database, _ := strings.Cut(where, "/")
+		if project == "" {
+			return nil, fmt.Errorf("store %q names no project: set PERIGEE_STORE or GOOGLE_CLOUD_PROJECT", s)
+		}
+		return firestore.New(project, database), nil
+	}
+	return nil, fmt.Errorf("store %q is none of embedded:DIR, memory: and firestore:PROJECT[/DATABASE]", s)
+}
+
+func openKeystore(s string) (keystore.Driver, error) {
+	engine, where, _ := strings.Cut(s, ":")
+	switch engine {
+	case "memory":
+		return memorykeys.New(), nil
+	case "local":
+		if where == "" {
+			return nil, fmt.Errorf("keystore %q names no directory", s)
+		}
+		return local.New(where), nil
+	case "secretmanager":
+		if where == "" {
+			return nil, fmt.Errorf("keystore %q names no project: set PERIGEE_KEYSTORE or GOOGLE_CLOUD_PROJECT", s)
+		}
+		return secretmanager.New(where, nil), nil
+	}
+	return nil, fmt.Errorf("keystore %q is neither local:DIR nor secretmanager:PROJECT", s)
+}
+
+// Ensure makes the organization, the environment and an environment group that
+// leads to it, where they do not exist.
+func (h *Host) Ensure(ctx context.Context, env string) error {
+	org := h.Config.Organization
+	if err := h.Registry.EnsureOrganization(ctx, org); err != nil {
+		return err
+	}
+	if err := h.Registry.EnsureEnvironment(ctx, org, env); err != nil {
+		return err
+	}
+	return h.Registry.EnsureGroup(ctx, org, "default", []string{"localhost"}, env)
+}
+
+// GatewayHandler is the data plane.
+func (h *Host) GatewayHandler() http.Handler { return h.gateway() }
+
+func (h *Host) newGateway() *gateway.Gateway {
+	return gateway.New(gateway.Options{
+		Organization: h.Config.Organization,
+		Environments: h.Config.Environments,
+		AnyHost:      h.Config.AnyHost,
+		Ingress:      h.Config.Ingress,
+		Refresh:      h.Config.Refresh,
+		Kinds:        h.kinds,
+		Source:       deployment.NewSource(h.Registry),
+		Runtime:      h.runtime,
+		Changed:      h.changed,
+		Log:          h.Log,
+		Project:      h.Config.Project,
+	})
+}
+
+// services are what the proxies of one environment use.
+type services struct {
+	policy.Services
+	pool *target.Pool
+	maps *registry.MapCache
+}
+
+// runtime makes the services of an environment; config gives its configuration
+// at any later moment.
+func (h *Host) runtime(env string, config func() *entity.Config) gateway.Runtime {
+	s := h.services(env, config)
+	h.mu.Lock()
+	h.environments[env] = s
+	h.mu.Unlock()
+	return gateway.Runtime{
+		Services: s.Services,
+		Target: func(c *bundle.HTTPTargetConnection, name string, e *policy.Env) pipeline.Target {
+			return s.pool.Connect(c, name, e)
+		},
+	}
+}
+
+func (h *Host) services(env string, config func() *entity.Config) *services {
+	org := h.Config.Organization
+	s := &services{maps: h.Registry.MapCache(org, env)}
+	keys := h.keys.Keys(keystore.Scope{Organization: org, Environment: env}, references(config))
+	s.pool = target.New(target.Options{
+		Keys:     keys,
+		Servers:  targetServers(config),
+		ExactTLS: h.Config.PermissiveTLS,
+		Enforce:  enforcesTLS(config),
+	})
+	s.Services = policy.Services{
+		KeyValueMaps: s.maps,
+		Callouts:     s.pool,
+		Keys:         keys,
+	}
+	return s
+}
+
+// changed drops what was cached under an older stamp.
+func (h *Host) changed(old, stamp *entity.Stamp) {
+	if old == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old.KeyValueMaps != stamp.KeyValueMaps {
+		for _, s := range h.environments {
+			s.maps.Drop()
+		}
+	}
+	h.keys.Invalidate()
+}
+
+// Gateway builds the data plane for functions and containers.
+func Gateway(ctx context.Context, c Config) (http.Handler, error) {
+	h, err := Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return h.GatewayHandler(), nil
+}
+
+// Management builds the control plane for functions and containers.
+func Management(ctx context.Context, c Config) (http.Handler, error) {
+	h, err := Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return h.ManagementHandler(), nil
+}

@@ -1,0 +1,15 @@
+// Package policies is the list of policies that perigee runs. What is in the
+// program is what is in the list.
+package policies
+
+import (
+	"github.com/perigee-gateway/perigee/shared/policies/assignmessage"
+	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
+	"github.com/perigee-gateway/perigee/shared/policy"
+)
+
+// All is every kind of policy, in the order of their names.
+var All = []policy.Kind{
+	assignmessage.Kind,
+	raisefault.Kind,
+}
