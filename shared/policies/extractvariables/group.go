@@ -54,30 +54,38 @@ func (g *group) extract(fc *flow.Context, s *step, from origin) error {
 	if !ok {
 		return nil
 	}
-	var memory, scratch [8]string
-	best, texts := g.choose(memory[:0], scratch[:0], text)
+	var texts captures
+	best := g.choose(&texts, text)
 	if best == nil {
 		return nil
 	}
 	for i, v := range best.vars {
-		if err := s.set(fc, v, flow.StringValue(texts[i])); err != nil {
+		if err := s.set(fc, v, flow.StringValue(texts.at(i))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// choose returns the rule that matches with the most segments; the first of
-// several.
-func (g *group) choose(memory, scratch []string, text string) (best *rule, texts []string) {
+// choose returns the rule that matches with the most segments, the first of
+// several, and leaves its texts in c.
+func (g *group) choose(c *captures, text string) *rule {
+	if len(g.rules) == 1 {
+		if g.rules[0].pattern.match(c, text) {
+			return &g.rules[0]
+		}
+		return nil
+	}
+	var best *rule
 	for i := range g.rules {
 		r := &g.rules[i]
 		if best != nil && len(r.pattern.segments) <= len(best.pattern.segments) {
 			continue
 		}
-		if caps, ok := r.pattern.match(scratch[:0], text); ok {
-			best, texts = r, append(memory[:0], caps...)
+		var try captures
+		if r.pattern.match(&try, text) {
+			best, *c = r, try
 		}
 	}
-	return best, texts
+	return best
 }

@@ -107,8 +107,33 @@ func (p *pattern) checkLevels(src string) error {
 	return nil
 }
 
-// match appends to dst the texts of the variables, in order.
-func (p *pattern) match(dst []string, s string) ([]string, bool) {
+// captures are the texts of the variables of a pattern, in order. The first
+// few need no memory of their own.
+type captures struct {
+	n     int
+	first [8]string
+	rest  []string
+}
+
+func (c *captures) push(s string) {
+	if c.n < len(c.first) {
+		c.first[c.n] = s
+	} else {
+		c.rest = append(c.rest[:c.n-len(c.first)], s)
+	}
+	c.n++
+}
+
+func (c *captures) at(i int) string {
+	if i < len(c.first) {
+		return c.first[i]
+	}
+	return c.rest[i-len(c.first)]
+}
+
+// match reports whether s matches, and leaves the texts of the variables in c.
+func (p *pattern) match(c *captures, s string) bool {
+	c.n = 0
 	folded := s
 	if p.fold {
 		if folded = strings.ToLower(s); len(folded) != len(s) {
@@ -116,10 +141,9 @@ func (p *pattern) match(dst []string, s string) ([]string, bool) {
 		}
 	}
 	if !p.path {
-		return matchTokens(dst, p.segments[0], s, folded, false)
+		return matchTokens(c, p.segments[0], s, folded, false)
 	}
-	dst, how := matchSegments(dst, p.segments, s, folded)
-	return dst, how == matched
+	return matchSegments(c, p.segments, s, folded) == matched
 }
 
 // outcome of matching a part of a path.
@@ -132,63 +156,60 @@ const (
 )
 
 // matchSegments matches whole segments.
-func matchSegments(dst []string, segs [][]token, s, folded string) ([]string, outcome) {
-	base := len(dst)
+func matchSegments(c *captures, segs [][]token, s, folded string) outcome {
 	for n, seg := range segs {
 		if len(seg) == 1 && seg[0].kind == levels {
-			return matchLevels(dst, segs[n+1:], s, folded)
+			return matchLevels(c, segs[n+1:], s, folded)
 		}
 		end, last := strings.IndexByte(s, '/'), false
 		if end < 0 {
 			end, last = len(s), true
 		}
-		var ok bool
-		if dst, ok = matchTokens(dst, seg, s[:end], folded[:end], true); !ok {
-			return dst[:base], failed
+		if !matchTokens(c, seg, s[:end], folded[:end], true) {
+			return failed
 		}
 		if final := n == len(segs)-1; final || last {
 			if final && last {
-				return dst, matched
+				return matched
 			}
-			return dst[:base], failed
+			return failed
 		}
 		s, folded = s[end+1:], folded[end+1:]
 	}
-	return dst[:base], failed
+	return failed
 }
 
 // matchLevels matches "**" and what follows it: the first place where the
 // segments up to the next "**" match is right, since what that one cannot take
 // there it can nowhere.
-func matchLevels(dst []string, rest [][]token, s, folded string) ([]string, outcome) {
+func matchLevels(c *captures, rest [][]token, s, folded string) outcome {
 	if s == "" {
-		return dst, hopeless
+		return hopeless
 	}
 	if len(rest) == 0 {
-		return dst, matched
+		return matched
 	}
-	base := len(dst)
+	before := c.n
 	for i := 1; i < len(s); i++ {
 		if s[i] != '/' {
 			continue
 		}
-		var how outcome
-		if dst, how = matchSegments(dst[:base], rest, s[i+1:], folded[i+1:]); how != failed {
-			return dst, how
+		c.n = before
+		if how := matchSegments(c, rest, s[i+1:], folded[i+1:]); how != failed {
+			return how
 		}
 	}
-	return dst[:base], hopeless
+	return hopeless
 }
 
 // matchTokens matches one segment, or a whole value. full asks for variables
 // that are not empty.
-func matchTokens(dst []string, tokens []token, s, folded string, full bool) ([]string, bool) {
-	base := len(dst)
+func matchTokens(c *captures, tokens []token, s, folded string, full bool) bool {
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
 		if t.kind == literal {
 			if !strings.HasPrefix(folded, t.text) {
-				return dst[:base], false
+				return false
 			}
 			s, folded = s[len(t.text):], folded[len(t.text):]
 			continue
@@ -199,17 +220,14 @@ func matchTokens(dst []string, tokens []token, s, folded string, full bool) ([]s
 		}
 		n := runLength(tokens[i+1:], folded, least)
 		if n < least {
-			return dst[:base], false
+			return false
 		}
 		if t.kind == variable {
-			dst = append(dst, s[:n])
+			c.push(s[:n])
 		}
 		s, folded = s[n:], folded[n:]
 	}
-	if s != "" {
-		return dst[:base], false
-	}
-	return dst, true
+	return s == ""
 }
 
 // runLength returns how much of s a wildcard before rest takes: up to the

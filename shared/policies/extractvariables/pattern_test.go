@@ -42,6 +42,7 @@ func TestPattern(t *testing.T) {
 		{"{a}/{b}/*", false, false, "1/2/3/4", "1|2"},
 		{"{a}x", false, false, "axbx", "axb"},
 		{"{a}{b}", false, false, "xyz", "|xyz"},
+		{"{a},{b},{c},{d},{e},{f},{g},{h},{i},{j}", false, false, "1,2,3,4,5,6,7,8,9,10", "1|2|3|4|5|6|7|8|9|10"},
 		{"{a}bc{d}c", false, false, "abcbcc", "a|bc"},
 	} {
 		p, err := compilePattern(tt.src, tt.path, tt.fold)
@@ -50,7 +51,7 @@ func TestPattern(t *testing.T) {
 			continue
 		}
 		got := "-"
-		if caps, ok := p.match(nil, tt.in); ok {
+		if caps, ok := p.texts(tt.in); ok {
 			got = strings.Join(caps, "|")
 		}
 		if got != tt.want {
@@ -86,7 +87,7 @@ func FuzzPattern(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			caps, ok := p.match(nil, in)
+			caps, ok := p.texts(in)
 			if !ok {
 				continue
 			}
@@ -98,6 +99,16 @@ func FuzzPattern(f *testing.F) {
 			}
 		}
 	})
+}
+
+func (p *pattern) texts(in string) ([]string, bool) {
+	var c captures
+	ok := p.match(&c, in)
+	out := make([]string, c.n)
+	for i := range out {
+		out[i] = c.at(i)
+	}
+	return out, ok
 }
 
 // join is the reverse of match for patterns without wildcards.
