@@ -12,6 +12,8 @@ import (
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/keystore/local"
 	"github.com/perigee-gateway/perigee/shared/keystore/memory"
+	"github.com/perigee-gateway/perigee/shared/keystore/secretmanager"
+	"github.com/perigee-gateway/perigee/shared/keystore/secretmanager/secretmanagertest"
 	"github.com/perigee-gateway/perigee/shared/vault"
 )
 
@@ -81,12 +83,23 @@ func TestOpenMakesNoKeyset(t *testing.T) {
 
 // All instances that start at once use the one keyset that won.
 func TestFirstUseRace(t *testing.T) {
-	dir := t.TempDir()
+	dir, server := t.TempDir(), secretmanagertest.Start(t)
+	for name, open := range map[string]func() keystore.Driver{
+		"local":         func() keystore.Driver { return local.New(dir) },
+		"secretmanager": func() keystore.Driver { return secretmanager.New("acme", nil, server.ClientOptions()...) },
+	} {
+		t.Run(name, func(t *testing.T) { firstUseRace(t, open) })
+	}
+}
+
+func firstUseRace(t *testing.T, open func() keystore.Driver) {
 	const n = 8
 	ciphers, sealed := make([]*vault.Cipher, n), make([][]byte, n)
 	var wg sync.WaitGroup
 	for i := range n {
-		ciphers[i] = vault.New(local.New(dir))
+		d := open()
+		t.Cleanup(func() { _ = d.Close() })
+		ciphers[i] = vault.New(d)
 		wg.Go(func() { sealed[i], _ = ciphers[i].Seal(t.Context(), []byte("x"), nil) })
 	}
 	wg.Wait()
@@ -94,6 +107,9 @@ func TestFirstUseRace(t *testing.T) {
 		for _, s := range sealed {
 			wantOpen(t, c, s, "", "x")
 		}
+	}
+	if ids, _, err := ciphers[0].Keys(t.Context()); err != nil || len(ids) != 1 {
+		t.Errorf("keys %v, %v", ids, err)
 	}
 }
 
