@@ -81,7 +81,7 @@ func (c *Cipher) Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error
 }
 
 // Open decrypts what Seal made. It is Invalid if the ciphertext or aad was
-// altered, or its key removed.
+// altered, or its key removed, and NotFound if there is no keyset at all.
 func (c *Cipher) Open(ctx context.Context, ciphertext, aad []byte) ([]byte, error) {
 	id, ok := keyID(ciphertext)
 	if !ok {
