@@ -102,7 +102,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeFault(w, r, fault.New("messaging.adaptors.http.flow.ServiceUnavailable", 503, "The Service is temporarily unavailable"))
 		return
 	}
-	if route == nil {
+	if route.Route == nil {
 		g.notFound(w, r, path)
 		return
 	}

@@ -83,7 +83,7 @@ func (t *localTarget) target(fc *flow.Context) (string, error) {
 func (t *localTarget) find(ctx context.Context, fc *flow.Context, path string) (*pipeline.Endpoint, string, error) {
 	if path != "" {
 		r, err := t.e.g.current.Load().find(ctx, []string{t.e.name}, path)
-		if err != nil || r == nil {
+		if err != nil || r.Route == nil {
 			return nil, "", targetFault("messaging.runtime.TargetMissing", 500, "No API proxy at "+path).WithCause(err)
 		}
 		ep, err := r.endpoint(ctx)
@@ -92,7 +92,7 @@ func (t *localTarget) find(ctx context.Context, fc *flow.Context, path string) (
 	proxy, _ := t.proxy.Expand(fc, true)
 	endpoint, _ := t.endpoint.Expand(fc, true)
 	r, err := t.e.g.current.Load().byName(ctx, t.e.name, proxy, endpoint)
-	if err != nil || r == nil {
+	if err != nil || r.Route == nil {
 		return nil, "", targetFault("messaging.runtime.TargetMissing", 500, "API proxy "+proxy+" is not deployed").WithCause(err)
 	}
 	ep, err := r.endpoint(ctx)

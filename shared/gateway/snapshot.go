@@ -29,7 +29,7 @@ type snapshot struct {
 	all   []string // environments this gateway serves
 	org   *deployment.Index
 	envs  map[string]*environmentView
-	named sync.Map // "environment/proxy" -> *entity.Deployment, for local calls
+	named sync.Map // "environment/proxy" -> []entity.Route, for local calls
 }
 
 // environmentView is an environment in one snapshot.
@@ -39,25 +39,33 @@ type environmentView struct {
 	// last is the index of the snapshot before, which still answers when the
 	// store does not.
 	last *deployment.Index
+	// ready are the endpoints of routes that were called: *entity.Route, which
+	// belongs to index, to *pipeline.Endpoint.
+	ready sync.Map
 }
 
 // route is where a call goes.
 type route struct {
 	*entity.Route
-	env  *environment
+	env  *environmentView
 	base string
 }
 
 // endpoint returns the compiled ProxyEndpoint of the route.
-func (r *route) endpoint(ctx context.Context) (*pipeline.Endpoint, error) {
+func (r route) endpoint(ctx context.Context) (*pipeline.Endpoint, error) {
+	if ep, ok := r.env.ready.Load(r.Route); ok {
+		return ep.(*pipeline.Endpoint), nil
+	}
 	p, err := r.env.proxy(ctx, r.Route)
 	if err != nil {
 		return nil, err
 	}
-	if ep := p.Endpoint(r.Endpoint); ep != nil {
-		return ep, nil
+	ep := p.Endpoint(r.Endpoint)
+	if ep == nil {
+		return nil, fmt.Errorf("revision %s has no ProxyEndpoint %s", r.Revision, r.Endpoint)
 	}
-	return nil, fmt.Errorf("revision %s has no ProxyEndpoint %s", r.Revision, r.Endpoint)
+	r.env.ready.Store(r.Route, ep)
+	return ep, nil
 }
 
 // staleAfter is how many refresh intervals old a snapshot may be to serve a
@@ -163,15 +171,18 @@ func (g *Gateway) build(stamp *entity.Stamp, old *snapshot) *snapshot {
 			continue
 		}
 		s.all = append(s.all, env)
-		s.envs[env] = g.view(stamp, old, env)
+		s.envs[env] = g.view(stamp, old, env, orgChanged)
 	}
 	return s
 }
 
-func (g *Gateway) view(stamp *entity.Stamp, old *snapshot, env string) *environmentView {
+// view takes the environment over if nothing of it changed. What belongs to the
+// organization (resource files) is compiled into proxies, so a change there
+// counts too.
+func (g *Gateway) view(stamp *entity.Stamp, old *snapshot, env string, orgChanged bool) *environmentView {
 	if old != nil {
 		if v, ok := old.envs[env]; ok {
-			if v.index.Version() == stamp.Changed[env] {
+			if v.index.Version() == stamp.Changed[env] && !orgChanged {
 				return v
 			}
 			return &environmentView{environment: v.environment, index: deployment.NewIndex(stamp, env), last: v.index}
@@ -220,9 +231,9 @@ func (s *snapshot) environmentsOf(host string) []string {
 	return nil
 }
 
-// find returns the route for a path (raw, without query) among environments;
-// nil if there is none.
-func (s *snapshot) find(ctx context.Context, envs []string, path string) (*route, error) {
+// find returns the route for a path (raw, without query) among environments; its
+// Route is nil if there is none.
+func (s *snapshot) find(ctx context.Context, envs []string, path string) (route, error) {
 	if m, known := s.match(envs, path); known {
 		return s.route(m), nil
 	}
@@ -232,7 +243,7 @@ func (s *snapshot) find(ctx context.Context, envs []string, path string) (*route
 			if m, known := s.before(envs, path); known {
 				return s.route(m), nil
 			}
-			return nil, err
+			return route{}, err
 		}
 		for _, env := range envs {
 			if v, ok := s.envs[env]; ok {
@@ -243,7 +254,7 @@ func (s *snapshot) find(ctx context.Context, envs []string, path string) (*route
 			return s.route(m), nil
 		}
 	}
-	return nil, fmt.Errorf("routes of %s stay incomplete", path)
+	return route{}, fmt.Errorf("routes of %s stay incomplete", path)
 }
 
 func (s *snapshot) match(envs []string, path string) (deployment.Match, bool) {
@@ -279,34 +290,35 @@ func (s *snapshot) before(envs []string, path string) (deployment.Match, bool) {
 	return m, known && m.Route != nil
 }
 
-func (s *snapshot) route(m deployment.Match) *route {
+func (s *snapshot) route(m deployment.Match) route {
 	if m.Route == nil {
-		return nil
+		return route{}
 	}
-	return &route{Route: m.Route, env: s.envs[m.Route.Environment].environment, base: m.Base}
+	return route{Route: m.Route, env: s.envs[m.Route.Environment], base: m.Base}
 }
 
 // byName returns the route of a proxy that is called by name.
-func (s *snapshot) byName(ctx context.Context, env, proxy, endpoint string) (*route, error) {
+func (s *snapshot) byName(ctx context.Context, env, proxy, endpoint string) (route, error) {
 	v, ok := s.envs[env]
 	if !ok {
-		return nil, nil
+		return route{}, nil
 	}
 	key := env + "/" + proxy
-	d, ok := s.named.Load(key)
+	routes, ok := s.named.Load(key)
 	if !ok {
-		read, err := s.g.source.Deployment(ctx, s.g.opts.Organization, env, entity.API, proxy)
+		d, err := s.g.source.Deployment(ctx, s.g.opts.Organization, env, entity.API, proxy)
 		if err != nil {
-			return nil, err
+			return route{}, err
 		}
-		d, _ = s.named.LoadOrStore(key, read)
+		routes, _ = s.named.LoadOrStore(key, d.Routes())
 	}
-	for _, r := range d.(*entity.Deployment).Routes() {
-		if endpoint == "" || r.Endpoint == endpoint {
-			return &route{Route: &r, env: v.environment, base: trimSlash(r.BasePath)}, nil
+	list := routes.([]entity.Route)
+	for i := range list {
+		if endpoint == "" || list[i].Endpoint == endpoint {
+			return route{Route: &list[i], env: v, base: trimSlash(list[i].BasePath)}, nil
 		}
 	}
-	return nil, nil
+	return route{}, nil
 }
 
 func trimSlash(p string) string {
