@@ -1,0 +1,174 @@
+package rhino
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dop251/goja"
+)
+
+// Bounds on what one call of a built-in function may make. goja cannot
+// interrupt its built-in functions.
+const (
+	maxString = 32 << 20 // UTF-16 units
+	maxArray  = 10_000_000
+)
+
+// install changes the built-in objects that the program mentions.
+func (r *Runtime) install(n features, limit time.Duration) {
+	if n.json {
+		r.installJSON()
+	}
+	if n.strings {
+		r.boundStrings()
+	}
+	if n.arrays {
+		r.boundArrays()
+	}
+	if n.regexps && limit > RegexpLimit {
+		r.boundRegexps()
+	}
+	if len(n.java) > 0 {
+		r.installJava(n.java)
+	}
+}
+
+func (r *Runtime) prototype(class string) *goja.Object {
+	return r.GlobalObject().Get(class).(*goja.Object).Get("prototype").(*goja.Object)
+}
+
+// wrap puts before in front of a built-in method of o.
+func (r *Runtime) wrap(o *goja.Object, name string, before func(goja.FunctionCall)) {
+	original, ok := goja.AssertFunction(o.Get(name))
+	if !ok {
+		return
+	}
+	f := r.ToValue(func(call goja.FunctionCall) goja.Value {
+		before(call)
+		v, err := original(call.This, call.Arguments...)
+		if err != nil {
+			panic(err)
+		}
+		return v
+	})
+	o.DefineDataProperty(name, f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+}
+
+func (r *Runtime) boundStrings() {
+	proto := r.prototype("String")
+	tooLong := func() { r.Throw("RangeError", "String is too long") }
+	r.wrap(proto, "repeat", func(call goja.FunctionCall) {
+		if n := call.Argument(0).ToFloat(); n*float64(len(call.This.String())) > maxString {
+			tooLong()
+		}
+	})
+	for _, name := range []string{"padStart", "padEnd"} {
+		r.wrap(proto, name, func(call goja.FunctionCall) {
+			if call.Argument(0).ToFloat() > maxString {
+				tooLong()
+			}
+		})
+	}
+}
+
+func (r *Runtime) boundArrays() {
+	bound := func(v goja.Value) {
+		o, ok := v.(*goja.Object)
+		if !ok {
+			return
+		}
+		if n := o.Get("length"); n != nil && n.ToFloat() > maxArray {
+			r.Throw("RangeError", "Inappropriate array length.")
+		}
+	}
+	proto := r.prototype("Array")
+	for _, name := range []string{"fill", "join"} {
+		r.wrap(proto, name, func(call goja.FunctionCall) { bound(call.This) })
+	}
+	r.wrap(r.GlobalObject().Get("Array").(*goja.Object), "from", func(call goja.FunctionCall) { bound(call.Argument(0)) })
+	r.wrap(r.prototype("Function"), "apply", func(call goja.FunctionCall) { bound(call.Argument(1)) })
+}
+
+// boundRegexps ends a script with a match that was given up: the engine says of
+// such a match that there was none. Scripts with less time than RegexpLimit are
+// ended by the time limit anyway.
+func (r *Runtime) boundRegexps() {
+	proto := r.prototype("RegExp")
+	original, _ := goja.AssertFunction(proto.Get("exec"))
+	f := r.ToValue(func(call goja.FunctionCall) goja.Value {
+		start := time.Now()
+		v, err := original(call.This, call.Arguments...)
+		if err != nil {
+			panic(err)
+		}
+		if time.Since(start) >= RegexpLimit {
+			r.Expire()
+		}
+		return v
+	})
+	proto.DefineDataProperty("exec", f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+}
+
+// javaMethods are methods of java.lang.String that strings do not have in
+// ECMAScript. Flow variables are Java strings on Apigee.
+var javaMethods = map[string]func(r *Runtime, s string, arg goja.Value) any{
+	"equals": func(_ *Runtime, s string, arg goja.Value) any {
+		return isText(arg) && arg.String() == s
+	},
+	"equalsIgnoreCase": func(_ *Runtime, s string, arg goja.Value) any {
+		return isText(arg) && strings.EqualFold(arg.String(), s)
+	},
+	"contains":    func(_ *Runtime, s string, arg goja.Value) any { return strings.Contains(s, arg.String()) },
+	"isEmpty":     func(_ *Runtime, s string, _ goja.Value) any { return s == "" },
+	"compareTo":   func(_ *Runtime, s string, arg goja.Value) any { return strings.Compare(s, arg.String()) },
+	"hashCode":    func(_ *Runtime, s string, _ goja.Value) any { return javaHash(s) },
+	"toCharArray": func(r *Runtime, s string, _ goja.Value) any { return r.characters(s) },
+	"compareToIgnoreCase": func(_ *Runtime, s string, arg goja.Value) any {
+		return strings.Compare(strings.ToLower(s), strings.ToLower(arg.String()))
+	},
+}
+
+// isText reports whether v is a string or an object that stands for one.
+func isText(v goja.Value) bool {
+	if goja.IsString(v) {
+		return true
+	}
+	o, ok := v.(*goja.Object)
+	if !ok {
+		return false
+	}
+	switch o.Export().(type) {
+	case string, Lengther:
+		return true
+	}
+	return false
+}
+
+func (r *Runtime) characters(s string) goja.Value {
+	var list []any
+	for _, c := range s {
+		list = append(list, string(c))
+	}
+	return r.NewArray(list...)
+}
+
+// javaHash is String.hashCode.
+func javaHash(s string) int32 {
+	var h int32
+	for _, c := range utf16Of(s) {
+		h = 31*h + int32(c)
+	}
+	return h
+}
+
+// installJava gives strings the Java methods that the program mentions.
+func (r *Runtime) installJava(names map[string]bool) {
+	proto := r.prototype("String")
+	for name := range names {
+		method := javaMethods[name]
+		f := r.ToValue(func(call goja.FunctionCall) goja.Value {
+			return r.ToValue(method(r, call.This.String(), call.Argument(0)))
+		})
+		proto.DefineDataProperty(name, f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+}
