@@ -66,6 +66,7 @@ type document struct {
 type Driver struct {
 	project, database string
 	options           []option.ClientOption
+	queues            *queues
 
 	mu     sync.Mutex
 	client *firestore.Client
@@ -78,7 +79,7 @@ func New(project, database string, options ...option.ClientOption) *Driver {
 	if database == "" {
 		database = firestore.DefaultDatabaseID
 	}
-	return &Driver{project: project, database: database, options: options}
+	return &Driver{project: project, database: database, options: options, queues: newQueues()}
 }
 
 var errClosed = errors.New("store is closed")

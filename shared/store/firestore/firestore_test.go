@@ -1,6 +1,7 @@
 package firestore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -123,3 +124,28 @@ func TestLayout(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// Instances share nothing but Firestore, so the suite has to hold between two as
+// well: here every other transaction is that of the other.
+func TestInstances(t *testing.T) {
+	requireEmulator(t)
+	storetest.Run(t, func(*testing.T) store.Driver {
+		name := project()
+		return &instances{Driver: firestore.New(name, ""), other: firestore.New(name, "")}
+	})
+}
+
+type instances struct {
+	*firestore.Driver
+	other *firestore.Driver
+	n     atomic.Int64
+}
+
+func (i *instances) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if i.n.Add(1)%2 == 0 {
+		return i.other.Update(ctx, fn)
+	}
+	return i.Driver.Update(ctx, fn)
+}
+
+func (i *instances) Close() error { return errors.Join(i.Driver.Close(), i.other.Close()) }

@@ -21,8 +21,10 @@ func (d *Driver) Update(ctx context.Context, fn func(store.Tx) error) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var own error
+	t := &tx{ctx: ctx, client: c, queues: d.queues, leave: func() {}}
+	defer func() { t.leave() }() // after the commit
 	err = c.RunTransaction(ctx, func(_ context.Context, ft *firestore.Transaction) error {
-		t := &tx{client: c, tx: ft}
+		t.tx = ft
 		if own = fn(t); own == nil {
 			own = t.refused
 		}
@@ -68,23 +70,36 @@ func (d *Driver) Write(ctx context.Context, writes []store.Write) error {
 
 // tx is a store.Tx on a transaction of Firestore, which collects the writes.
 type tx struct {
+	ctx     context.Context
 	client  *firestore.Client
 	tx      *firestore.Transaction
+	queues  *queues
+	queued  bool
+	leave   func()
 	wrote   bool
 	refused error
 }
 
 // readable refuses reads after writes, as Firestore's client does, with a code.
-func (t *tx) readable(key store.Key) error {
+// Before the first read it waits in the queue of hash.
+func (t *tx) readable(key store.Key, hash uint64) error {
 	if t.wrote && t.refused == nil {
 		t.refused = &store.Error{Code: store.Invalid, Key: key, Op: "update", Err: errReadAfterWrite}
 	}
-	return t.refused
+	if t.refused != nil || t.queued {
+		return t.refused
+	}
+	leave, err := t.queues.enter(t.ctx, hash)
+	if err != nil {
+		return coded("update", key, err)
+	}
+	t.queued, t.leave = true, leave
+	return nil
 }
 
 // Get implements store.Tx.
 func (t *tx) Get(key store.Key) (store.Doc, error) {
-	if err := t.readable(key); err != nil {
+	if err := t.readable(key, t.queues.ofKey(key)); err != nil {
 		return store.Doc{}, err
 	}
 	keys := []store.Key{key}
@@ -102,7 +117,7 @@ func (t *tx) Get(key store.Key) (store.Doc, error) {
 // Query implements store.Tx.
 func (t *tx) Query(q store.Query) ([]store.Doc, error) {
 	key := store.Key{Collection: q.Collection}
-	if err := t.readable(key); err != nil {
+	if err := t.readable(key, t.queues.ofQuery(q)); err != nil {
 		return nil, err
 	}
 	docs, err := collect(q, t.tx.Documents(build(t.client, q)))
