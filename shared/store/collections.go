@@ -91,6 +91,18 @@ var byName = func() map[string]*Collection {
 	return m
 }()
 
+// TTLCollections returns the names of the collections whose documents expire, in
+// the order of Collections.
+func TTLCollections() []string {
+	var names []string
+	for _, c := range Collections {
+		if c.TTL {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
 // CollectionNamed returns the collection of that name and whether there is one.
 func CollectionNamed(name string) (Collection, bool) {
 	c, ok := byName[name]

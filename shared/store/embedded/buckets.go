@@ -77,58 +77,76 @@ func read(t *bolt.Tx, key store.Key) (store.Doc, error) {
 	return doc, nil
 }
 
+// previous is the document's index entries as they are; zero without one.
+func previous(t *bolt.Tx, key store.Key) (store.Doc, error) {
+	record := lookup(t, key)
+	if record == nil {
+		return store.Doc{}, nil
+	}
+	return decode(key, record, false)
+}
+
 // write stores the document in place of any other.
 func write(t *bolt.Tx, d store.Doc) error {
-	if err := remove(t, d.Key); err != nil {
-		return err
-	}
-	b, err := t.CreateBucketIfNotExists(docsBucket(d.Key.Collection))
+	old, err := previous(t, d.Key)
 	if err != nil {
 		return err
 	}
-	if err := b.Put([]byte(d.Key.ID), encode(d)); err != nil {
+	if err := unindex(t, old, d); err != nil {
 		return err
 	}
-	return eachIndex(d, func(bucket, key []byte) error {
-		b, err := t.CreateBucketIfNotExists(bucket)
-		if err != nil {
-			return err
-		}
-		return b.Put(key, nil)
-	})
+	if err := put(t, docsBucket(d.Key.Collection), []byte(d.Key.ID), encode(d)); err != nil {
+		return err
+	}
+	return eachIndex(d, old, func(bucket, key []byte) error { return put(t, bucket, key, nil) })
 }
 
 // remove deletes the document and its index entries, if there is one.
 func remove(t *bolt.Tx, key store.Key) error {
-	record := lookup(t, key)
-	if record == nil {
-		return nil
-	}
-	old, err := decode(key, record, false)
-	if err != nil {
+	old, err := previous(t, key)
+	if err != nil || !old.Found() {
 		return err
 	}
-	err = eachIndex(old, func(bucket, key []byte) error {
+	if err := unindex(t, old, store.Doc{}); err != nil {
+		return err
+	}
+	return t.Bucket(docsBucket(key.Collection)).Delete([]byte(key.ID))
+}
+
+// unindex deletes the index entries of old that next does not have too.
+func unindex(t *bolt.Tx, old, next store.Doc) error {
+	return eachIndex(old, next, func(bucket, key []byte) error {
 		b := t.Bucket(bucket)
 		if b == nil {
 			return nil
 		}
 		return b.Delete(key)
 	})
-	if err != nil {
-		return err
-	}
-	return t.Bucket(docsBucket(key.Collection)).Delete([]byte(key.ID))
 }
 
-// eachIndex gives fn the index entries that belong to d.
-func eachIndex(d store.Doc, fn func(bucket, key []byte) error) error {
+func put(t *bolt.Tx, bucket, key, value []byte) error {
+	b := t.Bucket(bucket)
+	if b == nil {
+		var err error
+		if b, err = t.CreateBucket(bucket); err != nil {
+			return err
+		}
+	}
+	return b.Put(key, value)
+}
+
+// eachIndex gives fn the index entries of d that other, a document of the same
+// key, does not have.
+func eachIndex(d, other store.Doc, fn func(bucket, key []byte) error) error {
 	for field, value := range d.Fields {
+		if v, ok := other.Fields[field]; ok && v == value {
+			continue
+		}
 		if err := fn(indexBucket(d.Key.Collection, field), indexKey(value, d.Key.ID)); err != nil {
 			return err
 		}
 	}
-	if d.ExpireAt.IsZero() {
+	if d.ExpireAt.IsZero() || d.ExpireAt.Equal(other.ExpireAt) {
 		return nil
 	}
 	return fn(expiryBucket, expiryKey(d.ExpireAt, d.Key))

@@ -6,7 +6,7 @@
 //	f          map of the indexed fields; a query for f.name uses the index
 //	           Firestore makes of every field by itself, and one for several
 //	           merges them: no composite index is needed
-//	data       the payload; exempt it from indexing, it is never asked for
+//	data       the payload
 //	expireAt   timestamp of the TTL policy, in TTL collections only
 //	updatedAt  timestamp of the last write
 //	id         only where the document's id had to be cut; see id.go
@@ -34,11 +34,12 @@ import (
 	"github.com/perigee-gateway/perigee/shared/store"
 )
 
-// Names of the fields that infrastructure refers to.
+// Names of the fields that infrastructure refers to. Only IndexedField is ever
+// asked for. Exempt the others from indexing: entries for data cost with every
+// write, and those for times, which only grow, are written to one place.
 const (
-	// ExpireAtField is what TTL policies look at.
-	ExpireAtField = "expireAt"
-	// DataField and UpdatedAtField are never asked for: exempt them from indexing.
+	// ExpireAtField is what TTL policies look at; they need no index of it.
+	ExpireAtField  = "expireAt"
 	DataField      = "data"
 	UpdatedAtField = "updatedAt"
 	// IndexedField is the map of indexed fields.
