@@ -64,7 +64,7 @@ const (
 // httpClient is the roundTripper on net/http.
 type httpClient struct {
 	transport *http.Transport
-	http2     bool
+	forwarded bool // through a proxy that wants the whole URL
 }
 
 func (h *httpClient) closeIdle() { h.transport.CloseIdleConnections() }
@@ -97,7 +97,10 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	a.progress()
 }
 
-func (a *attempt) wroteRequest(httptrace.WroteRequestInfo) {
+func (a *attempt) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err != nil {
+		return
+	}
 	a.sent.Store(time.Now().UnixNano())
 	a.stage.Store(int32(reading))
 	a.progress()
@@ -108,7 +111,8 @@ func (h *httpClient) roundTrip(ctx context.Context, out *outgoing, in *incoming)
 	a.hooks.GotConn, a.hooks.WroteRequest = a.gotConn, a.wroteRequest
 	inner, cancel := context.WithCancelCause(ctx)
 	a.start(out.ioTimeout, cancel)
-	resp, err := h.transport.RoundTrip(h.request(httptrace.WithClientTrace(inner, &a.hooks), a, out))
+	req := h.request(httptrace.WithClientTrace(inner, &a.hooks), a, out)
+	resp, err := h.do(inner, req, out.body.stream != nil)
 	in.stage = a.reached()
 	if c := a.conn.Load(); c != nil {
 		in.ip = c.ip
@@ -134,13 +138,46 @@ func (h *httpClient) roundTrip(ctx context.Context, out *outgoing, in *incoming)
 	return nil
 }
 
+// do sends req. net/http does not return before it is done with the body, and
+// a caller that stalls cannot be interrupted: a request with a stream is left
+// behind when its time is over. It ends when the caller's connection does.
+func (h *httpClient) do(ctx context.Context, req *http.Request, stream bool) (*http.Response, error) {
+	if !stream {
+		return h.transport.RoundTrip(req)
+	}
+	type result struct {
+		resp *http.Response
+		err  error
+	}
+	results, abandoned := make(chan result), make(chan struct{})
+	go func() {
+		resp, err := h.transport.RoundTrip(req)
+		select {
+		case results <- result{resp, err}:
+		case <-abandoned:
+			if resp != nil {
+				resp.Body.Close()
+			}
+		}
+	}()
+	select {
+	case r := <-results:
+		return r.resp, r.err
+	case <-ctx.Done():
+		close(abandoned)
+		return nil, context.Cause(ctx)
+	}
+}
+
 // request builds the request without parsing the URL again. Opaque makes the
 // path go out byte for byte.
 func (h *httpClient) request(ctx context.Context, a *attempt, out *outgoing) *http.Request {
 	req := new(http.Request).WithContext(ctx)
 	req.Method = out.verb
 	req.URL = &url.URL{Scheme: out.addr.scheme, Host: out.addr.host, RawQuery: out.addr.query}
-	if path := out.addr.path; len(path) > 1 && path[1] == '/' {
+	if path := out.addr.path; h.forwarded {
+		req.URL.Opaque = out.addr.scheme + "://" + out.addr.host + path
+	} else if len(path) > 1 && path[1] == '/' {
 		setPath(req.URL, path) // an Opaque of "//x" would be taken for an authority
 	} else {
 		req.URL.Opaque = path

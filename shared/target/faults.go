@@ -174,9 +174,8 @@ func answerFault(err error) *fault.Fault {
 		return targetFault("protocol.http.InvalidHeader", 500, "Invalid request header")
 	case strings.Contains(text, "invalid method"):
 		return targetFault("protocol.http.InvalidMethod", 500, "Invalid request method")
-	case strings.Contains(text, "malformed"), strings.Contains(text, "transfer encoding"), strings.Contains(text, "bad Content-Length"):
-		f := targetFault("protocol.http.BadResponse", 502, "Invalid response from target")
-		return f
+	case strings.Contains(text, "malformed"), strings.Contains(text, "transfer encoding"), strings.Contains(text, "Content-Length"):
+		return targetFault("protocol.http.BadResponse", 502, "Invalid response from target")
 	}
 	return unexpectedEOF()
 }

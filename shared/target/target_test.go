@@ -397,10 +397,6 @@ func TestResponseRules(t *testing.T) {
 	}
 }
 
-func withProperty(name, value string) string {
-	return `<Property name="` + name + `">` + value + `</Property>`
-}
-
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }
 }

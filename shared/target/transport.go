@@ -105,5 +105,5 @@ func (p *Pool) newClient(key identity, id *tlsIdentity) *httpClient {
 	t.Protocols.SetHTTP1(!key.http2)
 	t.Protocols.SetHTTP2(key.http2)
 	t.Protocols.SetUnencryptedHTTP2(key.http2)
-	return &httpClient{transport: t, http2: key.http2}
+	return &httpClient{transport: t, forwarded: key.proxy == forwarded}
 }
