@@ -106,6 +106,10 @@ func (r *Runtime) reword(name, msg string, at place) string {
 			return "Date is invalid."
 		case strings.HasPrefix(msg, "Invalid array length"):
 			return "Inappropriate array length."
+		case strings.Contains(msg, "() precision must be"):
+			if m := precision.FindStringSubmatch(at.text); m != nil {
+				return "Precision " + m[1] + " out of range."
+			}
 		}
 	case "URIError":
 		return "Malformed URI sequence."
@@ -140,6 +144,9 @@ func (r *Runtime) rewordType(msg string, at place) string {
 		}
 	}
 	if msg == "Cannot convert undefined or null to object" {
+		if text := assigned(at); text != "" {
+			return text
+		}
 		return "Cannot convert undefined to an object."
 	}
 	return msg
@@ -199,12 +206,40 @@ func (r *Runtime) display(v goja.Value) (s string) {
 }
 
 // called is the name of what is called at a place: a name or a path of names.
+// A call's place is its parenthesis, that of new the word.
 func called(at place) string {
 	if at.col < 1 || at.col > len(at.text) {
 		return ""
 	}
-	m := calledName.FindString(at.text[at.col-1:])
-	return strings.TrimSpace(strings.TrimSuffix(m, "("))
+	if m := constructed.FindStringSubmatch(at.text[at.col-1:]); m != nil {
+		return m[1]
+	}
+	if at.text[at.col-1] != '(' {
+		return ""
+	}
+	return path.FindString(strings.TrimRight(at.text[:at.col-1], " \t"))
 }
 
-var calledName = regexp.MustCompile(`^[A-Za-z_$][\w$.]*\s*\(`)
+// assigned words an assignment to a property of nothing; "" if there is none at
+// the place.
+func assigned(at place) string {
+	if at.col < 1 || at.col > len(at.text) {
+		return ""
+	}
+	m := assignment.FindStringSubmatch(at.text[at.col-1:])
+	if m == nil {
+		return ""
+	}
+	text := `Cannot set property "` + m[1] + `" of undefined`
+	if m[2] != "" {
+		text += ` to "` + strings.Trim(m[2], `'"`) + `"`
+	}
+	return text
+}
+
+var (
+	path        = regexp.MustCompile(`[A-Za-z_$][\w$.]*$`)
+	constructed = regexp.MustCompile(`^new\s+([A-Za-z_$][\w$.]*)`)
+	assignment  = regexp.MustCompile(`^([A-Za-z_$][\w$]*)\s*=\s*(\d+|'[^']*'|"[^"]*")?`)
+	precision   = regexp.MustCompile(`to(?:Fixed|Precision|Exponential)\(\s*(-?\d+)`)
+)

@@ -137,11 +137,8 @@ func isText(v goja.Value) bool {
 	if !ok {
 		return false
 	}
-	switch o.Export().(type) {
-	case string, Lengther:
-		return true
-	}
-	return false
+	_, host := o.Export().(Lengther)
+	return host || o.ClassName() == "String"
 }
 
 func (r *Runtime) characters(s string) goja.Value {

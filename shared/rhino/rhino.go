@@ -109,7 +109,7 @@ func parse(name, src string) (*ast.Program, error) {
 		return nil, foreign
 	}
 	if translated != src {
-		if prog, again := parseFile(name, translated); again == nil {
+		if prog, err = parseFile(name, translated); err == nil {
 			return prog, nil
 		}
 	}

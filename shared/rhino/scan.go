@@ -65,7 +65,7 @@ func (s *scanner) token(operand bool) kind {
 	c := s.src[s.pos]
 	switch {
 	case isNameStart(c):
-		for s.pos < len(s.src) && isNamePart(s.src[s.pos]) {
+		for s.pos++; s.pos < len(s.src) && isNamePart(s.src[s.pos]); {
 			s.pos++
 		}
 		return tokName
