@@ -78,6 +78,7 @@ var Collections = []Collection{
 	{Name: "roles", Fields: []string{"org", "member"}, Doc: "a member's role in an organization; id: org/role/member"},
 	{Name: "auditLog", TTL: true, Fields: []string{"org", "actor", "resource"}, Doc: "an audited change; id: org/time/random"},
 	{Name: "consoleSites", Fields: []string{"org"}, Doc: "a portal site; id: org/site"},
+	{Name: "storedResources", Fields: []string{"org", "kind"}, Doc: "a resource of the Management API that is only kept (kind: reports, apicategories ...); id: org/kind/name"},
 	{Name: "apidocs", Fields: []string{"org", "site"}, Doc: "a published API document of a site; id: org/site/apidoc"},
 }
 
