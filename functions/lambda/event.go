@@ -29,7 +29,7 @@ import (
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage) (any, error) {
-	streaming := lambdaurl.Wrap(h)
+	streaming := lambdaurl.Wrap(asCalled(h))
 	return func(ctx context.Context, raw json.RawMessage) (any, error) {
 		var probe struct {
 			Version        string `json:"version"`
@@ -58,6 +58,17 @@ func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage)
 		}
 		return nil, errors.New("event is neither a function URL, API Gateway nor load balancer request")
 	}
+}
+
+// asCalled restores the host name that the caller used: the adapter puts the
+// function URL's own domain in its place.
+func asCalled(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := r.Header.Get("Host"); host != "" {
+			r.Host = host
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func serve[E, R any](ctx context.Context, h http.Handler, raw json.RawMessage, request func(*E) (*http.Request, error), response func(*recorder, *E) R) (any, error) {

@@ -29,12 +29,14 @@ func TestMatrix(t *testing.T) {
 		name   string
 		stream bool
 		event  func(*http.Request, string, bool) any
+		except []string
 	}{
-		{"function URL", false, v2Event("abc.lambda-url.eu-west-1.on.aws")},
-		{"function URL, streaming", true, v2Event("abc.lambda-url.eu-west-1.on.aws")},
-		{"HTTP API", false, v2Event("abc.execute-api.eu-west-1.amazonaws.com")},
-		{"REST API", false, v1Event},
-		{"load balancer", false, albEvent(true)},
+		{"function URL", false, v2Event("abc.lambda-url.eu-west-1.on.aws"), nil},
+		{"function URL, streaming", true, v2Event("abc.lambda-url.eu-west-1.on.aws"), nil},
+		{"HTTP API", false, v2Event("abc.execute-api.eu-west-1.amazonaws.com"), nil},
+		// A REST API hands the path over decoded: what was escaped is lost.
+		{"REST API", false, v1Event, []string{"escaped path"}},
+		{"load balancer", false, albEvent(true), nil},
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			call := handler(h.GatewayHandler(), e.stream)
@@ -53,7 +55,7 @@ func TestMatrix(t *testing.T) {
 					return nil, err
 				}
 				return response(t, out)
-			})
+			}, e.except...)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 
@@ -48,6 +49,10 @@ type Host struct {
 // Open makes a Host. Cloud clients connect on first use; an embedded store is
 // opened here.
 func Open(ctx context.Context, c Config) (*Host, error) {
+	log, err := NewLogger(os.Stderr, c.LogFormat, c.LogLevel)
+	if err != nil {
+		return nil, err
+	}
 	driver, err := openStore(c.Store)
 	if err != nil {
 		return nil, err
@@ -57,7 +62,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 		driver.Close()
 		return nil, err
 	}
-	h := &Host{Config: c, Log: slog.Default(), Store: store.New(driver), Keystore: keystore.New(keys), kinds: policy.NewKinds(policies.All...), environments: map[string]*services{}}
+	h := &Host{Config: c, Log: log, Store: store.New(driver), Keystore: keystore.New(keys), kinds: policy.NewKinds(policies.All...), environments: map[string]*services{}}
 	h.Registry = registry.New(h.Store, vault.New(keys))
 	h.Deployments = deployment.New(h.Registry)
 	h.keys = keystore.NewCached(h.Keystore, nil)

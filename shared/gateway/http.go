@@ -23,8 +23,8 @@ func (g *Gateway) readRequest(fc *flow.Context, r *http.Request) {
 	fc.Client = client(r)
 	m.Header.Add("Host", r.Host)
 	for name, values := range r.Header {
-		if strings.HasPrefix(name, "X-Apigee-") {
-			continue
+		if name == "Host" || strings.HasPrefix(name, "X-Apigee-") {
+			continue // Lambda's adapter lists Host with the others
 		}
 		for _, v := range values {
 			m.Header.Add(name, v)

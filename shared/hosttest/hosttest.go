@@ -136,10 +136,14 @@ var matrix = []test{
 	{name: "HEAD", method: "HEAD", path: "/hello/Ada", status: 405, want: ""},
 }
 
-// Run sends the matrix through a host.
-func Run(t *testing.T, do Client) {
+// Run sends the matrix through a host, but for the cases named in except, which
+// a host cannot pass for a reason that its test gives.
+func Run(t *testing.T, do Client, except ...string) {
 	t.Helper()
 	for _, c := range matrix {
+		if slices.Contains(except, c.name) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) { c.run(t, do) })
 	}
 	t.Run("two cookies", func(t *testing.T) { cookies(t, do) })

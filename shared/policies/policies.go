@@ -4,12 +4,22 @@ package policies
 
 import (
 	"github.com/perigee-gateway/perigee/shared/policies/assignmessage"
+	"github.com/perigee-gateway/perigee/shared/policies/extractvariables"
+	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
+	"github.com/perigee-gateway/perigee/shared/policies/javascript"
+	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
+	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
 // All is every kind of policy, in the order of their names.
 var All = []policy.Kind{
 	assignmessage.Kind,
+	extractvariables.Kind,
+	flowcallout.Kind,
+	javascript.Kind,
+	keyvaluemapoperations.Kind,
 	raisefault.Kind,
+	servicecallout.Kind,
 }
