@@ -2,6 +2,7 @@ package target
 
 import (
 	"crypto/x509"
+	"net"
 	"net/http/httptest"
 	"net/url"
 
@@ -32,4 +33,10 @@ func calloutEnv(name string) *policy.Env {
 	env := testEnv(new(bundle.Problems))
 	env.Policy = &bundle.Policy{Name: name}
 	return env
+}
+
+// eat reads part of a body and hangs up.
+func eat(c net.Conn) {
+	readHead(c).Discard(1000)
+	c.(*net.TCPConn).SetLinger(0)
 }
