@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata"
 )
 
 // rows reads a table that the JDK filled in; see testdata/Oracle.java.
@@ -62,6 +61,18 @@ func TestParse(t *testing.T) {
 		}
 		if got != r[3] {
 			t.Errorf("%q with %q in %s: %s, Java %s", r[2], r[0], r[1], got, r[3])
+		}
+	}
+}
+
+func TestZone(t *testing.T) {
+	at := time.Date(2024, 7, 1, 12, 0, 0, 0, time.UTC)
+	for name, want := range map[string]string{
+		"UTC": "12:00", "": "12:00", "GMT": "12:00", "nope": "12:00", "Local": "12:00", "PST": "05:00", "America/New_York": "08:00",
+		"IST": "17:30", "GMT+5:30": "17:30", "GMT-08:00": "04:00", "GMT+2": "14:00", "GMT+99": "12:00", "../etc/passwd": "12:00",
+	} {
+		if got := at.In(Zone(name)).Format("15:04"); got != want {
+			t.Errorf("Zone(%q): %s, want %s", name, got, want)
 		}
 	}
 }

@@ -19,11 +19,14 @@ var (
 )
 
 // Parse parses JSON text (RFC 8259).
-func Parse(text []byte) (*Value, error) {
+func Parse(text []byte) (*Value, error) { return ParseString(string(text)) }
+
+// ParseString is Parse of a string. The values share its memory.
+func ParseString(text string) (*Value, error) {
 	if len(text) > MaxSize {
 		return nil, ErrSize
 	}
-	p := parser{src: string(text)}
+	p := parser{src: text}
 	v, err := p.value(0)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/perigee-gateway/perigee/shared/flow"
 )
@@ -37,6 +38,14 @@ type input struct {
 	call *call
 	n    int
 	args [maxArgs]string
+}
+
+var inputs = sync.Pool{New: func() any { return new(input) }}
+
+// release gives the input back, without the texts it held.
+func (in *input) release() {
+	*in = input{}
+	inputs.Put(in)
 }
 
 // arg returns an argument, or def if the call has fewer.
@@ -116,7 +125,9 @@ func newCall(name string, f *function, args []argument) (piece, error) {
 }
 
 func (c *call) append(dst []byte, fc *flow.Context, ignore bool) ([]byte, error) {
-	in := input{fn: c.fn, call: c, n: len(c.args)}
+	in := inputs.Get().(*input)
+	defer in.release()
+	in.fn, in.call, in.n = c.fn, c, len(c.args)
 	for i, a := range c.args {
 		if a.ref == nil {
 			in.args[i] = a.text
@@ -128,7 +139,7 @@ func (c *call) append(dst []byte, fc *flow.Context, ignore bool) ([]byte, error)
 		}
 		in.args[i] = s
 	}
-	out, err := c.fn.run(dst, &in)
+	out, err := c.fn.run(dst, in)
 	if err != nil {
 		return dst, &FunctionError{Function: c.name, Err: err}
 	}

@@ -97,9 +97,18 @@ func (s *scanner) accept(text string) bool {
 	return true
 }
 
+// maxLiteral bounds a default and a quoted argument, in bytes; so that text
+// full of braces takes no time quadratic in its length.
+const maxLiteral = 2 << 10
+
+// ahead is what a literal that begins here may reach.
+func (s *scanner) ahead() string {
+	return s.src[s.pos:min(len(s.src), s.pos+maxLiteral)]
+}
+
 // until reads up to and over mark.
 func (s *scanner) until(mark string) (string, bool) {
-	i := strings.Index(s.src[s.pos:], mark)
+	i := strings.Index(s.ahead(), mark)
 	if i < 0 {
 		return "", false
 	}
@@ -168,7 +177,7 @@ func (s *scanner) argument(end string) (argument, bool) {
 	}
 	r := &reference{v: flow.Compile(name)}
 	if s.accept(":") {
-		n := strings.IndexAny(s.src[s.pos:], ",)")
+		n := strings.IndexAny(s.ahead(), ",)")
 		if n < 0 {
 			return argument{}, false
 		}
@@ -181,7 +190,7 @@ func (s *scanner) argument(end string) (argument, bool) {
 // quoted reads text up to its closing quote: one that an argument or the call
 // ends after, since quotes may stand inside time patterns and paths.
 func (s *scanner) quoted(end string) (string, bool) {
-	for i := s.pos; i < len(s.src); i++ {
+	for i := s.pos; i < s.pos+len(s.ahead()); i++ {
 		if s.src[i] != '\'' {
 			continue
 		}

@@ -18,7 +18,7 @@ func runJSONPath(dst []byte, in *input) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := jsonpath.Parse([]byte(in.args[1]))
+	doc, err := jsonpath.ParseString(in.args[1])
 	if err != nil {
 		return dst, nil
 	}

@@ -276,6 +276,20 @@ func TestLongDynamicText(t *testing.T) {
 	}
 }
 
+// Text of nothing but beginnings of placeholders is compiled in linear time.
+func TestManyBraces(t *testing.T) {
+	for _, s := range []string{"{a:", "{md5Hex('", "{md5Hex(a:", "{a", "{", "{xpath('a','b',"} {
+		src := strings.Repeat(s, 10000)
+		tmpl, err := Compile(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := tmpl.Constant(); !ok || text != src {
+			t.Errorf("text of %s changed", s)
+		}
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
 	fc := request()
 	defer fc.Release()
