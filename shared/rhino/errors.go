@@ -15,7 +15,7 @@ type Error struct {
 	// Text is what Rhino says, with the place:
 	// ReferenceError: "x" is not defined. (f.js:3)
 	Text string
-	// Cause is ErrTime or ErrMemory for a script that was ended, else goja's
+	// Cause is ErrTime, ErrMemory or ErrRegexp for a script that was ended, else goja's
 	// error.
 	Cause error
 }

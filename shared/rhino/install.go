@@ -94,19 +94,21 @@ func (r *Runtime) boundArrays() {
 // ended by the time limit anyway.
 func (r *Runtime) boundRegexps() {
 	proto := r.prototype("RegExp")
-	original, _ := goja.AssertFunction(proto.Get("exec"))
-	f := r.ToValue(func(call goja.FunctionCall) goja.Value {
-		start := time.Now()
-		v, err := original(call.This, call.Arguments...)
-		if err != nil {
-			panic(err)
-		}
-		if time.Since(start) >= RegexpLimit {
-			r.Expire()
-		}
-		return v
-	})
-	proto.DefineDataProperty("exec", f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	for _, name := range []string{"exec", "test"} { // all others use exec once it is replaced
+		original, _ := goja.AssertFunction(proto.Get(name))
+		f := r.ToValue(func(call goja.FunctionCall) goja.Value {
+			start := time.Now()
+			v, err := original(call.This, call.Arguments...)
+			if err != nil {
+				panic(err)
+			}
+			if time.Since(start) >= RegexpLimit {
+				r.watch.interrupt(ErrRegexp)
+			}
+			return v
+		})
+		proto.DefineDataProperty(name, f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
 }
 
 // javaMethods are methods of java.lang.String that strings do not have in

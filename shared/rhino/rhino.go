@@ -36,7 +36,7 @@ const MaxSource = 5 << 20
 // RegexpLimit bounds a single match of a backtracking regular expression. goja
 // cannot interrupt a match. [Runtime] makes a match that reaches the limit
 // end the script, so that "no match" is never said of a match not finished.
-const RegexpLimit = time.Second
+const RegexpLimit = 250 * time.Millisecond
 
 // goja takes the limit from here when it compiles a pattern. Nothing else in
 // the program uses version 2 of the library.

@@ -71,11 +71,6 @@ func (p *Program) Start(o Options) *Runtime {
 	}
 	host := &hostScope{Runtime: r, hosts: o.Hosts}
 	r.GlobalObject().SetPrototype(r.NewDynamicObject(host))
-	for _, name := range p.hosts {
-		if v := o.Hosts.Get(name); v != nil {
-			r.Set(name, v)
-		}
-	}
 	r.install(p.needs, o.Limit)
 	r.watch.start(r.Runtime, o.Limit)
 	return r
@@ -83,6 +78,9 @@ func (p *Program) Start(o Options) *Runtime {
 
 // Run runs the scripts of the program. The error is an *Error.
 func (r *Runtime) Run() error {
+	for _, name := range r.program.hosts {
+		r.Set(name, r.GlobalObject().Get(name))
+	}
 	for _, s := range r.program.scripts {
 		if _, err := r.RunProgram(s.Program); err != nil {
 			return r.failure(err)

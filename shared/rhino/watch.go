@@ -13,6 +13,7 @@ import (
 var (
 	ErrTime   = errors.New("time limit exceeded")
 	ErrMemory = errors.New("memory limit exceeded")
+	ErrRegexp = errors.New("a regular expression took longer than " + RegexpLimit.String())
 )
 
 const (
