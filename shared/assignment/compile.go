@@ -33,20 +33,25 @@ func Compile(env *policy.Env, parent *bundle.Element, changes *Changes, variable
 		seen[el.Name]++
 		switch el.Name {
 		case "Add":
-			c.add(&changes.Add[i])
+			each(changes.Add, i, c.add)
 		case "Copy":
-			c.copy(&changes.Copy[i])
+			each(changes.Copy, i, c.copy)
 		case "Remove":
-			c.remove(&changes.Remove[i])
+			each(changes.Remove, i, c.remove)
 		case "Set":
-			c.set(&changes.Set[i])
+			each(changes.Set, i, c.set)
 		case "AssignVariable":
-			if i < len(variables) {
-				c.variable(&variables[i])
-			}
+			each(variables, i, c.variable)
 		}
 	}
 	return c.program
+}
+
+// each calls f for the i-th of list; a policy may know fewer kinds of element.
+func each[T any](list []T, i int, f func(*T)) {
+	if i < len(list) {
+		f(&list[i])
+	}
 }
 
 type compiler struct {
