@@ -3,23 +3,35 @@
 package policies
 
 import (
+	"github.com/perigee-gateway/perigee/shared/policies/accesscontrol"
+	"github.com/perigee-gateway/perigee/shared/policies/assertcondition"
 	"github.com/perigee-gateway/perigee/shared/policies/assignmessage"
+	"github.com/perigee-gateway/perigee/shared/policies/basicauthentication"
 	"github.com/perigee-gateway/perigee/shared/policies/extractvariables"
 	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
+	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
 	"github.com/perigee-gateway/perigee/shared/policies/javascript"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
+	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
+	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
 // All is every kind of policy, in the order of their names.
 var All = []policy.Kind{
+	accesscontrol.Kind,
+	assertcondition.Kind,
 	assignmessage.Kind,
+	basicauthentication.Kind,
 	extractvariables.Kind,
 	flowcallout.Kind,
+	httpmodifier.Kind,
 	javascript.Kind,
 	keyvaluemapoperations.Kind,
 	raisefault.Kind,
+	readpropertyset.Kind,
 	servicecallout.Kind,
+	spikearrest.Kind,
 }
