@@ -173,6 +173,9 @@ func kindOf(display string) string {
 	return "string"
 }
 
+// nullable is a call of the host function that scripts most often get null from.
+var nullable = regexp.MustCompile(`\.getVariable\([^()]*\)$`)
+
 var identifier = regexp.MustCompile(`[A-Za-z_$][\w$]*$`)
 
 // receiver finds the value that a member was looked up on, where it is a
@@ -182,6 +185,9 @@ func (r *Runtime) receiver(member string, at place) goja.Value {
 		i := strings.Index(rest, "."+member)
 		if i < 0 {
 			return nil
+		}
+		if nullable.MatchString(rest[:i]) {
+			return goja.Null()
 		}
 		if id := identifier.FindString(rest[:i]); id != "" {
 			before := rest[:i-len(id)]

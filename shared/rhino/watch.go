@@ -38,6 +38,8 @@ type watchdog struct {
 }
 
 func (w *watchdog) start(vm *goja.Runtime, limit time.Duration) {
+	w.mu.Lock() // look may be first
+	defer w.mu.Unlock()
 	w.vm = vm
 	w.until = time.Now().Add(limit)
 	w.timer = time.AfterFunc(min(limit, grace), w.look)

@@ -14,8 +14,8 @@ import (
 // body is the object body or content of a message. It reads as the text.
 type body struct {
 	*call
-	of             *messageObject
-	text, asString goja.Value
+	of       *messageObject
+	asString goja.Value
 }
 
 // String is the text.

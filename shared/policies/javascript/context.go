@@ -63,11 +63,16 @@ func (o *contextObject) getVariable(args []goja.Value) goja.Value {
 	return o.fromFlow(o.fc.Get(arg(args, 0).String()))
 }
 
-// setVariable ignores what the runtime does not let be set, as Apigee does; a
-// debug session shows it.
+// setVariable ignores what the runtime does not let be set; a debug session
+// shows it. null removes the variable: it reads as null from then on.
 func (o *contextObject) setVariable(args []goja.Value) goja.Value {
 	o.flush()
-	o.fc.Set(arg(args, 0).String(), o.toFlow(arg(args, 1)))
+	name, v := arg(args, 0).String(), o.toFlow(arg(args, 1))
+	if v.IsNull() {
+		o.fc.Remove(name)
+	} else {
+		o.fc.Set(name, v)
+	}
 	return goja.Undefined()
 }
 

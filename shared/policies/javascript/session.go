@@ -19,7 +19,6 @@ type session struct {
 	*call
 	stored map[string]any
 	live   map[string]goja.Value // read or written by this script
-	order  []string
 }
 
 // sessionObject is an object as the session keeps it.

@@ -17,18 +17,25 @@ type usage struct {
 	request, response bool // bodies
 	mutates           bool
 	vars              []string // variables named in full
+
+	loose   bool              // a member like a body's, of what may not be a message
+	escaped bool              // a message is more than the left of a member: it may be anywhere
+	held    map[ast.Node]bool // messages that are the left of a member
 }
 
 // scan notes what one file uses.
 func (u *usage) scan(prog *ast.Program) {
 	rhino.Walk(prog, func(n ast.Node) bool {
+		u.escape(n)
 		switch n := n.(type) {
 		case *ast.CallExpression:
 			return u.call(n)
 		case *ast.DotExpression:
+			u.hold(n.Left)
 			u.member(n.Left, n.Identifier.Name.String())
 		case *ast.BracketExpression:
 			if s, ok := n.Member.(*ast.StringLiteral); ok {
+				u.hold(n.Left)
 				u.member(n.Left, s.Value.String())
 			}
 		case *ast.Identifier:
@@ -44,6 +51,30 @@ func (u *usage) scan(prog *ast.Program) {
 		}
 		return true
 	})
+}
+
+// hold notes the left of a member.
+func (u *usage) hold(n ast.Node) {
+	if u.held == nil {
+		u.held = make(map[ast.Node]bool)
+	}
+	u.held[n] = true
+}
+
+// escape notes a message, or context, that is not the left of a member.
+func (u *usage) escape(n ast.Node) {
+	name := ""
+	switch n := n.(type) {
+	case *ast.Identifier:
+		name = n.Name.String()
+	case *ast.DotExpression:
+		name = n.Identifier.Name.String()
+	case *ast.StringLiteral:
+		name = n.Value.String()
+	}
+	if (name == "context" || isMessageObject(name)) && !u.held[n] {
+		u.escaped = true
+	}
 }
 
 // call looks at context.getVariable and its kin. It returns false if there is
@@ -170,7 +201,7 @@ func (u *usage) member(of ast.Expression, name string) {
 		u.response = true
 	case "content", "body": // seen when they are
 	default:
-		u.request, u.response = true, true
+		u.loose = true
 	}
 }
 
@@ -226,6 +257,9 @@ func isFields(name string) bool {
 
 // report tells env.
 func (u *usage) report(env *policy.Env) {
+	if u.loose && u.escaped {
+		u.request, u.response = true, true
+	}
 	for _, name := range u.vars {
 		req, resp := flow.Compile(name).UsesContent()
 		u.request, u.response = u.request || req, u.response || resp
