@@ -22,6 +22,7 @@ func (r *Registry) kinds() {
 	r.environment()
 	r.keyValueMaps()
 	r.resources()
+	r.publishing()
 	r.Instances = NewKind(r, Spec[entity.Instance]{
 		Noun: "instance", Collection: "instances", Name: entity.InstanceName.Check,
 		Fields: fieldsOf[entity.Instance]("org"),

@@ -66,6 +66,11 @@ type Registry struct {
 	ResourceFiles  *Kind[entity.ResourceFile]                                  // org, environment, type, name; written by PutResource
 	DataCollectors *Kind[apigee.GoogleCloudApigeeV1DataCollector]              // org, name
 	Maps           *Kind[apigee.GoogleCloudApigeeV1KeyValueMap]                // MapScope.Parts, name
+	Developers     *Kind[apigee.GoogleCloudApigeeV1Developer]                  // org, developer id; made by CreateDeveloper
+	AppGroups      *Kind[apigee.GoogleCloudApigeeV1AppGroup]                   // org, name
+	Apps           *Kind[entity.App]                                           // org, app id; made by CreateApp
+	Products       *Kind[apigee.GoogleCloudApigeeV1ApiProduct]                 // org, name
+	RatePlans      *Kind[apigee.GoogleCloudApigeeV1RatePlan]                   // org, product, name
 }
 
 // Option configures a Registry.

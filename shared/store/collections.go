@@ -51,9 +51,10 @@ var Collections = []Collection{
 
 	// Publishing.
 	{Name: "developers", Fields: []string{"org", "email", "status"}, Doc: "a developer; id: org/developerId"},
-	{Name: "apps", Fields: []string{"org", "developer", "name", "appgroup", "status"}, Doc: "a developer's or app group's app; id: org/appId"},
+	{Name: "developerEmails", Fields: []string{"org"}, Doc: "whose an e-mail address is, one developer's at most; id: org/email"},
+	{Name: "apps", Fields: []string{"org", "developer", "name", "appgroup", "status"}, Doc: "a developer's or app group's app with its keys, encrypted; id: org/appId"},
 	{Name: "appgroups", Fields: []string{"org", "channel", "status"}, Doc: "an app group; id: org/appgroup"},
-	{Name: "credentials", Fields: []string{"org", "app", "status"}, Doc: "a consumer key, its secret and its products; id: org/consumerKey"},
+	{Name: "credentials", Fields: []string{"org", "app"}, Doc: "whose a consumer key is: app, developer or app group, products; id: org/SHA-256 of the key"},
 	{Name: "apiproducts", Fields: []string{"org", "space"}, Doc: "an API product; id: org/name"},
 	{Name: "rateplans", Fields: []string{"org", "apiproduct", "state"}, Doc: "a rate plan of an API product; id: org/apiproduct/rateplan"},
 	{Name: "datacollectors", Fields: []string{"org"}, Doc: "a data collector; id: org/name"},
