@@ -52,14 +52,16 @@ type Info struct {
 	SHA256 string `json:"sha256"`
 	// Created is when the archive was put.
 	Created time.Time `json:"created"`
-	// Chunks is the number of its chunks.
+}
+
+// manifest is the document that makes chunks an archive.
+type manifest struct {
+	Info
+	// Chunks is their number.
 	Chunks int `json:"chunks"`
 	// Upload tells the chunks of one Put from those of any other.
 	Upload string `json:"upload"`
 }
-
-// manifest is the document that makes chunks an archive.
-type manifest struct{ Info }
 
 // Archives are the archives of a store. They are named by any id the caller
 // chooses, at most 1491 bytes long.
@@ -79,10 +81,11 @@ func (a *Archives) Put(ctx context.Context, id string, content []byte) (Info, er
 		return Info{}, failed("put", id, store.Invalid, fmt.Errorf("%d bytes, at most %d are allowed", len(content), MaxSize))
 	}
 	sum := sha256.Sum256(content)
-	m := manifest{Info{
-		Size: len(content), SHA256: hex.EncodeToString(sum[:]), Created: a.store.Now().UTC().Truncate(time.Microsecond),
-		Chunks: (len(content) + chunkSize - 1) / chunkSize, Upload: rand.Text(),
-	}}
+	m := manifest{
+		Info:   Info{Size: len(content), SHA256: hex.EncodeToString(sum[:]), Created: a.store.Now().UTC().Truncate(time.Microsecond)},
+		Chunks: (len(content) + chunkSize - 1) / chunkSize,
+		Upload: rand.Text(),
+	}
 	if err := a.store.Batch(ctx, m.split(content), nil); err != nil {
 		return Info{}, fmt.Errorf("put archive %s: %w", id, err)
 	}
@@ -224,32 +227,6 @@ func join(m manifest, chunks []store.Doc) ([]byte, error) {
 		return nil, fmt.Errorf("damaged: %d bytes with checksum %x, want %d with %s", content.Len(), sum, m.Size, m.SHA256)
 	}
 	return content.Bytes(), nil
-}
-
-// Load returns the contents of archives of which their users have kept what Put
-// returned, all in one round trip: manifests are not looked at. One that has been
-// deleted or replaced since is an error of code store.NotFound.
-func (a *Archives) Load(ctx context.Context, infos ...Info) ([][]byte, error) {
-	var keys []store.Key
-	for _, i := range infos {
-		keys = append(keys, manifest{i}.keys()...)
-	}
-	chunks, err := a.store.GetAll(ctx, keys)
-	if err != nil {
-		return nil, fmt.Errorf("load archives: %w", err)
-	}
-	contents := make([][]byte, len(infos))
-	for n, i := range infos {
-		contents[n], err = join(manifest{i}, chunks[:i.Chunks])
-		if errors.Is(err, errMissing) {
-			return nil, failed("load", i.Upload, store.NotFound, err)
-		}
-		if err != nil {
-			return nil, failed("load", i.Upload, store.Internal, err)
-		}
-		chunks = chunks[i.Chunks:]
-	}
-	return contents, nil
 }
 
 // Stat returns what is known of the archive without reading it.

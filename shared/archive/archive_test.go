@@ -367,33 +367,3 @@ func BenchmarkGet(b *testing.B) {
 		})
 	}
 }
-
-func TestLoad(t *testing.T) {
-	e, ctx := newEnv(t), context.Background()
-	big, small := content(1, 2_500_000), content(2, 10)
-	var infos []archive.Info
-	for id, c := range map[string][]byte{"big": big, "small": small} {
-		info, err := e.Put(ctx, id, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		infos = append(infos, info)
-	}
-	if infos[0].Size != len(big) {
-		infos[0], infos[1] = infos[1], infos[0]
-	}
-	before := e.store.Counts()
-	got, err := e.Load(ctx, infos...)
-	if err != nil || !bytes.Equal(got[0], big) || !bytes.Equal(got[1], small) {
-		t.Fatalf("got %d contents, %v", len(got), err)
-	}
-	if n := e.store.Counts().RoundTrips - before.RoundTrips; n != 1 {
-		t.Errorf("%d round trips, want 1", n)
-	}
-	if err := e.Delete(ctx, "small"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Load(ctx, infos...); !store.IsNotFound(err) {
-		t.Errorf("after Delete: %v, want not found", err)
-	}
-}
