@@ -12,8 +12,6 @@ import (
 type Archive struct {
 	// ID is unique to the file; what it refers to never changes.
 	ID string `json:"id"`
-	// Upload tells its documents from those of any other.
-	Upload string `json:"upload"`
 	// Chunks is the number of documents it is in.
 	Chunks int `json:"chunks"`
 	// Size is its length in bytes.

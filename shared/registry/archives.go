@@ -8,19 +8,22 @@ import (
 )
 
 // Archives keeps what entity.Archive refers to: bundles and resource files.
-type Archives struct{ *archive.Archives }
+type Archives struct{ archives *archive.Archives }
 
 // Save stores data under an id that has not been used.
 func (a Archives) Save(ctx context.Context, id string, data []byte) (entity.Archive, error) {
-	info, err := a.Put(ctx, id, data)
-	return entity.Archive{ID: id, Upload: info.Upload, Chunks: info.Chunks, Size: info.Size, SHA256: info.SHA256}, err
+	ref, err := a.archives.Keep(ctx, id, data)
+	return entity.Archive(ref), err
 }
 
 // Load reads files, in order, in one exchange with the store.
 func (a Archives) Load(ctx context.Context, files ...entity.Archive) ([][]byte, error) {
-	infos := make([]archive.Info, len(files))
+	refs := make([]archive.Ref, len(files))
 	for i, f := range files {
-		infos[i] = archive.Info{Size: f.Size, SHA256: f.SHA256, Chunks: f.Chunks, Upload: f.Upload}
+		refs[i] = archive.Ref(f)
 	}
-	return a.Archives.Load(ctx, infos...)
+	return a.archives.Load(ctx, refs...)
 }
+
+// Delete removes a file and what is left of it after a failed Save.
+func (a Archives) Delete(ctx context.Context, id string) error { return a.archives.Discard(ctx, id) }

@@ -433,7 +433,7 @@ func TestResources(t *testing.T) {
 		e.ok(err)
 		_, err = e.CreateResource(ctx, org, "test", "properties", "p.properties", nil)
 		e.ok(err)
-		if n := e.count("archives"); n != 5 { // manifest and chunk of two, manifest of an empty one
+		if n := e.count("archives"); n != 2 { // one chunk each, none for an empty file
 			t.Errorf("%d documents of archives", n)
 		}
 		c, err := e.Config(ctx, org, "test")
