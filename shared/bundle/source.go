@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -151,6 +152,9 @@ func locate(fsys fs.FS, hint string) (Kind, string, error) {
 			}
 		}
 	}
+	if len(found) > 1 { // apigeecli puts an empty apiproxy/ beside a shared flow
+		found = slices.DeleteFunc(found, func(dir string) bool { return !hasFile(fsys, dir) })
+	}
 	switch len(found) {
 	case 0:
 		return "", "", errNoBundle("the source")
@@ -179,6 +183,19 @@ func roots(fsys fs.FS, dir string) []string {
 func isDir(fsys fs.FS, name string) bool {
 	info, err := fs.Stat(fsys, name)
 	return err == nil && info.IsDir()
+}
+
+// hasFile reports whether there is a file under dir.
+func hasFile(fsys fs.FS, dir string) bool {
+	found := false
+	_ = fs.WalkDir(fsys, dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return nil
+		}
+		found = true // also what cannot be read: reading it says why
+		return fs.SkipAll
+	})
+	return found
 }
 
 // kindOf recognizes a root that is a bundle folder by its name or by the

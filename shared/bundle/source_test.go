@@ -67,6 +67,19 @@ func TestLoadZip(t *testing.T) {
 	}
 }
 
+// apigeecli packs a shared flow beside an empty folder apiproxy.
+func TestLoadZipEmptyFolder(t *testing.T) {
+	data := zipOf(t, entry{name: "apiproxy/"}, entry{name: "sharedflowbundle/sharedflows/"},
+		entry{name: "sharedflowbundle/sharedflows/default.xml", data: tinyFlow})
+	b, err := LoadZip(data, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Kind != KindSharedFlow || b.SharedFlow() == nil {
+		t.Errorf("%+v", b)
+	}
+}
+
 func TestLoadZipRefuses(t *testing.T) {
 	bomb := entry{name: "apiproxy/resources/jsc/a.js", data: strings.Repeat("a", 2<<20)}
 	small := Limits{TotalBytes: 1000, FileBytes: 500, Files: 4}
