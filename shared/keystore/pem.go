@@ -81,6 +81,12 @@ func appendCertificate(certs []*x509.Certificate, block *pem.Block) ([]*x509.Cer
 	return append(certs, c), nil
 }
 
+// ParsePrivateKey reads the one private key of a PEM text: PKCS #1, PKCS #8 or
+// SEC 1, in the clear or encrypted with password. Errors never quote the key.
+func ParsePrivateKey(text []byte, password string) (crypto.Signer, error) {
+	return parseKey(text, password)
+}
+
 // parseKey reads the one private key of a PEM file: PKCS #1, PKCS #8 or SEC 1,
 // in the clear or encrypted. Other blocks, such as EC PARAMETERS, are passed
 // over.
