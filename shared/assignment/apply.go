@@ -33,7 +33,7 @@ func (p *Program) expand(fc *flow.Context, t *template.Template) (string, error)
 	if errors.As(err, &u) {
 		return "", p.unresolved(u.Name)
 	}
-	return "", fmt.Errorf("message template %q: %w", t.Source(), err)
+	return "", p.fault("SetVariableFailed", "unable to evaluate a message template").WithCause(err)
 }
 
 // assign adds or sets one header or parameter.
@@ -81,11 +81,7 @@ func note(fc *flow.Context, t Target, property, value string) {
 	if !fc.Observed() {
 		return
 	}
-	name := t.Name
-	if name == "" {
-		name = "message"
-	}
-	fc.Emit(flow.Event{Kind: flow.VariableSet, Name: name + "." + property, Value: flow.StringValue(value)})
+	fc.Emit(flow.Event{Kind: flow.VariableSet, Name: name(t) + "." + property, Value: flow.StringValue(value)})
 }
 
 // line is what stands in the first line of a message.

@@ -227,9 +227,6 @@ func (p *Program) Run(ctx context.Context, fc *flow.Context, t Target) error {
 	return nil
 }
 
-// Len returns the number of operations.
-func (p *Program) Len() int { return len(p.ops) }
-
 func (p *Program) fault(name, text string) *fault.Fault {
 	return p.names.Fault(p.policy, name, text)
 }
