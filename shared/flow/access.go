@@ -11,12 +11,13 @@ import (
 func (c *Context) read(name string, a access) Value {
 	switch a.op {
 	case opCustom, opUnknown:
-		return c.vars[name]
+		v, _ := c.lookup(name)
+		return v
 	case opComputed:
 		return a.get(c)
 	}
 	if a.which == whichCustom {
-		if v, ok := c.vars[name]; ok {
+		if v, ok := c.lookup(name); ok {
 			return v
 		}
 	}
@@ -219,7 +220,7 @@ func (c *Context) write(name string, a access, v Value) error {
 
 func (c *Context) store(name string, v Value) {
 	if v.IsNull() {
-		delete(c.vars, name)
+		c.unset(name)
 		return
 	}
 	c.vars[name] = v
@@ -319,7 +320,7 @@ func setStatus(m *message.Message, v Value) error {
 func (c *Context) remove(name string, a access) error {
 	switch a.op {
 	case opCustom, opUnknown:
-		delete(c.vars, name)
+		c.unset(name)
 		return nil
 	case opComputed:
 		if a.set == nil {
@@ -328,7 +329,7 @@ func (c *Context) remove(name string, a access) error {
 		return a.set(c, Value{})
 	}
 	if a.which == whichCustom {
-		delete(c.vars, name)
+		c.unset(name)
 	}
 	m := c.pick(a)
 	if m == nil {

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -164,6 +165,7 @@ type Context struct {
 
 	answer   Answer
 	vars     map[string]Value
+	sources  []source
 	id       string
 	now      func() time.Time
 	observer Observer
@@ -208,8 +210,9 @@ func (c *Context) Release() {
 	req.Reset()
 	resp.Reset()
 	errm.Reset()
-	after, onSend := c.after[:0], c.onSend[:0]
-	*c = Context{vars: vars, after: after, onSend: onSend} //nolint:govet // the WaitGroup is idle: Drain waited for it
+	clear(c.sources)
+	after, onSend, sources := c.after[:0], c.onSend[:0], c.sources[:0]
+	*c = Context{vars: vars, after: after, onSend: onSend, sources: sources} //nolint:govet // the WaitGroup is idle: Drain waited for it
 	c.request.Header, c.response.Header, c.errmsg.Header = req, resp, errm
 	pool.Put(c)
 }
@@ -323,7 +326,7 @@ func (c *Context) Snapshot() *Context {
 		FlowName: c.FlowName, FlowDescription: c.FlowDescription, ProxyFlowName: c.ProxyFlowName, TargetFlowName: c.TargetFlowName,
 		SharedFlow: c.SharedFlow, FlowHook: c.FlowHook, RouteName: c.RouteName, RouteTarget: c.RouteTarget,
 		Start: c.Start, ReceivedEnd: c.ReceivedEnd, SentStart: c.SentStart, SentEnd: c.SentEnd,
-		Depth: c.Depth, vars: maps.Clone(c.vars), id: c.MessageID(), now: c.now,
+		Depth: c.Depth, vars: maps.Clone(c.vars), sources: slices.Clone(c.sources), id: c.MessageID(), now: c.now,
 	}
 	r := c.Request
 	s.Request = &message.Message{Kind: r.Kind, Verb: r.Verb, Path: r.Path, Proto: r.Proto, Header: r.Header.Clone(), Query: r.Query.Clone()}

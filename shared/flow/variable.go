@@ -61,7 +61,7 @@ func (c *Context) Set(name string, v Value) error { return Compile(name).Set(c, 
 // policies may: the results that a policy documents go through here.
 func (c *Context) Put(name string, v Value) {
 	if v.IsNull() {
-		delete(c.vars, name)
+		c.unset(name)
 	} else {
 		c.vars[name] = v
 	}
@@ -87,8 +87,15 @@ func (c *Context) Remove(name string) error {
 func (c *Context) Variables() iter.Seq2[string, Value] {
 	return func(yield func(string, Value) bool) {
 		for k, v := range c.vars {
-			if !yield(k, v) {
+			if !v.IsNull() && !yield(k, v) {
 				return
+			}
+		}
+		for _, s := range c.sources {
+			for k, v := range s.Variables() {
+				if _, ok := c.vars[s.prefix+k]; !ok && !yield(s.prefix+k, v) {
+					return
+				}
 			}
 		}
 	}
