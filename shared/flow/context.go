@@ -157,6 +157,10 @@ type Context struct {
 
 	Start, ReceivedEnd, SentStart, SentEnd time.Time
 
+	// Caller is set by the checks of keys and tokens; the last one counts. Nil
+	// while nobody has been verified.
+	Caller *Caller
+
 	// Depth counts nested FlowCallouts and local target calls.
 	Depth int
 	// Session holds values that policies of one kind share within the call
@@ -326,7 +330,7 @@ func (c *Context) Snapshot() *Context {
 		FlowName: c.FlowName, FlowDescription: c.FlowDescription, ProxyFlowName: c.ProxyFlowName, TargetFlowName: c.TargetFlowName,
 		SharedFlow: c.SharedFlow, FlowHook: c.FlowHook, RouteName: c.RouteName, RouteTarget: c.RouteTarget,
 		Start: c.Start, ReceivedEnd: c.ReceivedEnd, SentStart: c.SentStart, SentEnd: c.SentEnd,
-		Depth: c.Depth, vars: maps.Clone(c.vars), sources: slices.Clone(c.sources), id: c.MessageID(), now: c.now,
+		Caller: c.Caller, Depth: c.Depth, vars: maps.Clone(c.vars), sources: slices.Clone(c.sources), id: c.MessageID(), now: c.now,
 	}
 	r := c.Request
 	s.Request = &message.Message{Kind: r.Kind, Verb: r.Verb, Path: r.Path, Proto: r.Proto, Header: r.Header.Clone(), Query: r.Query.Clone()}

@@ -71,3 +71,15 @@ func (c *Context) unset(name string) {
 	}
 	delete(c.vars, name)
 }
+
+// Caller names who makes the call, as far as a key or a token told: for
+// analytics and quotas.
+type Caller struct {
+	// ClientID is the consumer key. It is a credential: not for logs.
+	ClientID string
+	// App and AppID are the app's name and id. Developer is the id of its
+	// developer and Email the e-mail address, or AppGroup the name of its group.
+	App, AppID, Developer, Email, AppGroup string
+	// Product is the API product that allowed the call.
+	Product string
+}
