@@ -233,7 +233,9 @@ func (in *incoming) fill(resp *http.Response, a *attempt) {
 	if ns := a.sent.Load(); ns != 0 {
 		in.sentEnd = time.Unix(0, ns)
 	}
-	in.header = in.header[:0]
+	if in.header = in.header[:0]; cap(in.header) < len(resp.Header) {
+		in.header = make([]message.Field, 0, len(resp.Header)+4)
+	}
 	in.double = ""
 	for name, values := range resp.Header {
 		if len(values) > 1 && in.double == "" && isSingle(name) {
@@ -245,7 +247,7 @@ func (in *incoming) fill(resp *http.Response, a *attempt) {
 	}
 	slices.SortStableFunc(in.header, func(a, b message.Field) int { return strings.Compare(a.Name, b.Name) })
 	in.trailer = nil
-	if resp.Body != http.NoBody {
+	if resp.ContentLength < 0 || resp.ProtoMajor > 1 {
 		in.trailer = func() []message.Field { return trailerFields(resp) }
 	}
 }

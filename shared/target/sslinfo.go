@@ -204,7 +204,8 @@ func (c *sslInfo) client(ctx context.Context, fc *flow.Context, p *Pool, base id
 	if c.impossible != "" {
 		return nil, sslFault(c.impossible)
 	}
-	now := resolved{check: c.checking(&p.opts), expected: c.common}
+	var now resolved // stays on the stack while nothing changed
+	now.check, now.expected = c.checking(&p.opts), c.common
 	if name != "" {
 		now.expected.value = name
 	}
@@ -221,11 +222,12 @@ func (c *sslInfo) client(ctx context.Context, fc *flow.Context, p *Pool, base id
 	}
 	base.tls = id.fingerprint()
 	now.transport, now.rt = base, p.transport(base, id)
-	c.latest.Store(&now)
-	if old != nil && old.transport != base && old.rotated(&now) {
+	kept := now
+	c.latest.Store(&kept)
+	if old != nil && old.transport != base && old.rotated(&kept) {
 		p.transports.retire(old.transport)
 	}
-	return now.rt, nil
+	return kept.rt, nil
 }
 
 // sameBase reports whether two identities differ in TLS only.

@@ -14,6 +14,7 @@ import (
 const (
 	maxResponseHeader = 60 << 10 // bytes, status line included
 	maxIdlePerHost    = 512
+	maxTransports     = 512 // names of trust stores and certificates may come from variables
 )
 
 // How a forward proxy is used.
@@ -49,6 +50,13 @@ func (t *transports) get(key identity, open func() roundTripper) roundTripper {
 	}
 	if t.byKey == nil {
 		t.byKey = map[identity]roundTripper{}
+	}
+	for k, old := range t.byKey {
+		if len(t.byKey) < maxTransports {
+			break
+		}
+		delete(t.byKey, k)
+		old.closeIdle()
 	}
 	rt := open()
 	t.byKey[key] = rt
