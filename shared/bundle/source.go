@@ -20,6 +20,10 @@ type Limits struct {
 	FileBytes  int64 // one file, unpacked
 	Files      int   // entries, folders included
 	Ratio      int64 // unpacked to packed, for files above 1 MiB
+
+	// Kind is the kind of bundle to read from a source that holds one of each
+	// beside each other; empty refuses such a source.
+	Kind Kind
 }
 
 // DefaultLimits are Apigee's where it has one.
@@ -33,6 +37,7 @@ var DefaultLimits = Limits{
 
 func (l Limits) orDefault() Limits {
 	d := DefaultLimits
+	d.Kind = l.Kind
 	if l.ZipBytes > 0 {
 		d.ZipBytes = l.ZipBytes
 	}
@@ -123,7 +128,7 @@ func readDir(name string) (Kind, []file, Problems, error) {
 // readFS finds the bundle and reads its files. hint is what the root of fsys is
 // called, if known.
 func readFS(fsys fs.FS, hint string, limits Limits) (Kind, []file, Problems, error) {
-	kind, dir, err := locate(fsys, hint)
+	kind, dir, err := locate(fsys, hint, limits.Kind)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -136,7 +141,8 @@ func readFS(fsys fs.FS, hint string, limits Limits) (Kind, []file, Problems, err
 
 // locate returns the kind and the folder of the bundle in fsys: beneath the
 // root, the root itself, or one folder further down.
-func locate(fsys fs.FS, hint string) (Kind, string, error) {
+// Of one of each kind in the same place that of kind want is taken.
+func locate(fsys fs.FS, hint string, want Kind) (Kind, string, error) {
 	found := roots(fsys, ".")
 	if len(found) == 0 {
 		if kind := kindOf(fsys, hint); kind != "" {
@@ -154,6 +160,9 @@ func locate(fsys fs.FS, hint string) (Kind, string, error) {
 	}
 	if len(found) > 1 { // apigeecli puts an empty apiproxy/ beside a shared flow
 		found = slices.DeleteFunc(found, func(dir string) bool { return !hasFile(fsys, dir) })
+	}
+	if len(found) > 1 && want != "" {
+		found = slices.DeleteFunc(found, func(dir string) bool { return path.Base(dir) != want.Folder() })
 	}
 	switch len(found) {
 	case 0:

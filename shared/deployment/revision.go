@@ -67,7 +67,7 @@ func (d *Deployments) prepare(u *Upload) (*draft, error) {
 		return nil, err
 	}
 	if u.Bundle == nil {
-		b, err := bundle.LoadZip(u.Zip, bundle.Limits{})
+		b, err := bundle.LoadZip(u.Zip, bundle.Limits{Kind: u.Kind.Bundle()})
 		if err != nil {
 			return nil, &entity.Error{Code: entity.InvalidArgument, Message: "bundle contains errors: " + err.Error(), Err: err}
 		}

@@ -14,6 +14,8 @@ import (
 	apigee "google.golang.org/api/apigee/v1"
 
 	"github.com/perigee-gateway/perigee/shared/store"
+
+	"github.com/perigee-gateway/perigee/shared/bundle"
 )
 
 // Kind says what a revision or a deployment is of; it is the name in the
@@ -25,6 +27,14 @@ const (
 	API        Kind = "api"
 	SharedFlow Kind = "sharedflow"
 )
+
+// Bundle is the kind of bundle it is imported from.
+func (k Kind) Bundle() bundle.Kind {
+	if k == SharedFlow {
+		return bundle.KindSharedFlow
+	}
+	return bundle.KindAPIProxy
+}
 
 // String is the kind in messages.
 func (k Kind) String() string {

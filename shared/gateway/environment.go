@@ -153,7 +153,7 @@ func resourceSet(urls []string, data [][]byte) registry.ResourceSet {
 }
 
 func (e *environment) compileFlow(name string, ref entity.SharedFlowRef, data []byte, resources registry.ResourceSet) (*pipeline.SharedFlow, error) {
-	b, err := bundle.LoadZip(data, bundle.DefaultLimits)
+	b, err := bundle.LoadZip(data, bundle.Limits{Kind: bundle.KindSharedFlow})
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +253,7 @@ func (e *environment) flowKey(ref entity.SharedFlowRef) string {
 }
 
 func (e *environment) compile(r *entity.Route, data []byte, resources registry.ResourceSet) (*pipeline.Proxy, error) {
-	b, err := bundle.LoadZip(data, bundle.DefaultLimits)
+	b, err := bundle.LoadZip(data, bundle.Limits{Kind: bundle.KindAPIProxy})
 	if err != nil {
 		return nil, err
 	}

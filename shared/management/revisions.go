@@ -170,7 +170,7 @@ func (b bundles) read(c *call) (*deployment.Upload, bundle.Problems, error) {
 // validate reads a bundle and asks the compiler. The error has all problems; the
 // problems returned beside no error are warnings.
 func (c *call) validate(env string, kind entity.Kind, zip []byte) (*bundle.Bundle, bundle.Problems, error) {
-	b, err := bundle.LoadZip(zip, bundle.Limits{})
+	b, err := bundle.LoadZip(zip, bundle.Limits{Kind: kind.Bundle()})
 	if b == nil {
 		return nil, nil, &badRequest{message: "bundle contains errors:\n" + err.Error()}
 	}
@@ -186,8 +186,12 @@ func (c *call) validate(env string, kind entity.Kind, zip []byte) (*bundle.Bundl
 }
 
 // validated is the answer of a validation: a revision without a number.
-func (b bundles) validated(_ *call, u *deployment.Upload, warnings bundle.Problems) (any, error) {
-	return withWarnings(object{"name": u.Name, "type": "Application"}, warnings)
+func (b bundles) validated(c *call, u *deployment.Upload, warnings bundle.Problems) (any, error) {
+	rev, err := c.Deployments.Check(*u)
+	if err != nil {
+		return nil, err
+	}
+	return withWarnings(shown(rev), warnings)
 }
 
 // shown is a revision as the API answers it.
