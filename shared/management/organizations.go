@@ -3,7 +3,9 @@ package management
 import (
 	"slices"
 
+	"github.com/google/uuid"
 	apigee "google.golang.org/api/apigee/v1"
+	"google.golang.org/api/googleapi"
 
 	"github.com/perigee-gateway/perigee/shared/registry"
 )
@@ -59,9 +61,9 @@ func createOrganization(c *call) (any, error) {
 	return c.Registry.Operation(c.ctx(), o.Name, "INSERT", "organizations/"+o.Name, o)
 }
 
-// organizationFields keep their value when an update does not give one; all
-// others, the properties among them, are replaced.
-func (o *orgUpdate) keep(old *organization) {
+// keepOrganization puts what an update leaves out back; properties it leaves out
+// are removed.
+func keepOrganization(o, old *organization) {
 	keep(&o.DisplayName, old.DisplayName)
 	keep(&o.RuntimeType, old.RuntimeType)
 	keep(&o.AnalyticsRegion, old.AnalyticsRegion)
@@ -74,9 +76,7 @@ func (o *orgUpdate) keep(old *organization) {
 	}
 }
 
-// orgUpdate is the body of an update.
-type orgUpdate struct{ organization }
-
+// keep is the old value where none is given.
 func keep(v *string, old string) {
 	if *v == "" {
 		*v = old
@@ -84,8 +84,8 @@ func keep(v *string, old string) {
 }
 
 func updateOrganization(c *call) (any, error) {
-	u := new(orgUpdate)
-	if err := c.decode(&u.organization); err != nil {
+	u := new(organization)
+	if err := c.decode(u); err != nil {
 		return nil, err
 	}
 	if err := sameName("organization", u.Name, c.param("org")); err != nil {
@@ -93,8 +93,8 @@ func updateOrganization(c *call) (any, error) {
 	}
 	return c.withEnvironments(c.Registry.Organizations.Update(c.ctx(), func(old *organization) error {
 		next := *u
-		next.keep(old)
-		*old = next.organization
+		keepOrganization(&next, old)
+		*old = next
 		return nil
 	}, c.param("org")))
 }
@@ -104,7 +104,11 @@ func deleteOrganization(c *call) (any, error) {
 	if _, err := c.Registry.Organizations.Delete(c.ctx(), org); err != nil {
 		return nil, err
 	}
-	return &apigee.GoogleLongrunningOperation{Name: c.inOrg("operations", "delete"), Done: true}, nil
+	// Nothing of the organization is left to keep an operation in.
+	return &apigee.GoogleLongrunningOperation{
+		Name: c.inOrg("operations", uuid.NewString()), Done: true,
+		Metadata: googleapi.RawMessage(`{"operationType":"DELETE","state":"FINISHED"}`),
+	}, nil
 }
 
 // setAddons replaces the add-ons of the organization.

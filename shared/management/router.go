@@ -81,7 +81,7 @@ func (t *tree) find(method string, segments []string) (*route, map[string]string
 }
 
 func (t *tree) walk(method string, segments, values []string) (*route, []string) {
-	if len(segments) == 0 || len(segments) == 1 && segments[0] == "" && t.rest == nil {
+	if len(segments) == 0 || len(segments) == 1 && segments[0] == "" { // a slash at the end
 		return t.routes[method], values
 	}
 	s, others := segments[0], segments[1:]
@@ -103,9 +103,7 @@ func (t *tree) walk(method string, segments, values []string) (*route, []string)
 		}
 	}
 	if t.rest != nil {
-		if name := strings.Join(segments, "/"); name != "" {
-			return t.rest.routes[method], with(values, name)
-		}
+		return t.rest.routes[method], with(values, strings.Join(segments, "/"))
 	}
 	return nil, nil
 }
