@@ -1,6 +1,26 @@
 // Package target is the way from a proxy to its back end: from an
 // HTTPTargetConnection to a Connector that sends the request of a call and
-// installs the response, or says with Apigee's fault why it cannot.
+// installs the response, or says with Apigee's fault why it cannot. It also
+// makes the calls of ServiceCallout and of scripts (policy.Callouts).
+//
+// A request goes through route.go (where to), coding.go (its body), headers.go
+// (its fields), balanced.go (which server, and again), client.go (HTTP), and
+// response.go (what is installed).
+//
+// Differences from Apigee:
+//
+//   - Certificates are verified in full unless <IgnoreValidationErrors> says
+//     otherwise; Apigee checks no chain without <Enforce> or <TrustStore>.
+//     Options.ExactTLS does as Apigee does.
+//   - Health monitors probe beside calls, not from a timer, and what is known
+//     of a server's health belongs to the instance.
+//   - Suites of TLS 1.3 cannot be chosen in Go: a connection with one that
+//     <Ciphers> does not name is refused after the handshake.
+//   - <CRLStore> has no effect.
+//   - Header names go out in their canonical form.
+//
+// Sources: https://cloud.google.com/apigee/docs/api-platform/reference/api-proxy-configuration-reference,
+// https://cloud.google.com/apigee/docs/api-platform/deploy/load-balancing-across-backend-servers
 package target
 
 import (
