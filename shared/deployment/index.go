@@ -153,6 +153,9 @@ type want struct {
 
 // wants appends the documents that are missing for path.
 func (x *Index) wants(list []want, path string) []want {
+	if x.env == "" && x.Version() == 0 { // nothing has ever been configured
+		x.config.CompareAndSwap(nil, new(entity.Config))
+	}
 	if x.config.Load() == nil {
 		for _, key := range registry.ConfigKeys(x.stamp, x.env) {
 			list = append(list, want{index: x, key: key, config: true})

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -422,12 +423,22 @@ func (r *Registry) Stamp(ctx context.Context, org string) (*entity.Stamp, error)
 // Config reads the configuration of an environment as data planes see it; ""
 // is the organization's.
 func (r *Registry) Config(ctx context.Context, org, env string) (*entity.Config, error) {
-	var c *entity.Config
-	err := r.Update(ctx, org, func(tx *Tx) (err error) {
-		c, err = tx.Config(env)
-		return err
-	})
-	return c, err
+	for {
+		stamp, err := r.Stamp(ctx, org)
+		if err != nil {
+			return nil, err
+		}
+		if env != "" && !stamp.HasEnvironment(env) {
+			return nil, r.Environments.notFound([]string{env})
+		}
+		docs, err := r.store.GetAll(ctx, ConfigKeys(stamp, env))
+		if err != nil {
+			return nil, err
+		}
+		if c, err := DecodeConfig(docs); !errors.Is(err, ErrChanged) {
+			return c, err
+		}
+	}
 }
 
 // EditConfig changes what only the configuration of an environment holds, such

@@ -54,7 +54,8 @@ func (r *Registry) upload(ctx context.Context, org, id string, data []byte, fn f
 	}
 	return r.Update(ctx, org, func(tx *Tx) error {
 		if _, err := tx.Get(jobKey(org, "archive", id)); store.IsNotFound(err) {
-			return entity.Errorf(entity.Aborted, "the upload took longer than %s", uploadTime)
+			// Either that, or the commit was made and its answer got lost.
+			return entity.Errorf(entity.Aborted, "the upload took longer than %s, or its outcome is unknown", uploadTime)
 		} else if err != nil {
 			return err
 		}
