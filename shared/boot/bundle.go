@@ -8,6 +8,8 @@ import (
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
+	"github.com/perigee-gateway/perigee/shared/googletoken"
+	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policies"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -110,5 +112,19 @@ func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string) bundle.Prob
 // offered are services a gateway offers, for policies that refuse to be
 // deployed without one.
 func offered(pool *target.Pool) policy.Services {
-	return policy.Services{Callouts: pool, KeyValueMaps: (*registry.MapCache)(nil)}
+	return policy.Services{
+		Callouts: pool, LocalCallouts: noLocal{}, KeyValueMaps: (*registry.MapCache)(nil),
+		SharedFlows: noFlows{}, GoogleTokens: (*googletoken.Source)(nil), Keys: (*keystore.Keys)(nil),
+	}
+}
+
+// noFlows knows no shared flow: they may be deployed later.
+type noFlows struct{}
+
+func (noFlows) SharedFlow(string) (policy.SharedFlow, bool) { return nil, false }
+
+type noLocal struct{}
+
+func (noLocal) CompileLocal(c *bundle.LocalTargetConnection, env *policy.Env) policy.Callout {
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/gateway"
+	"github.com/perigee-gateway/perigee/shared/googletoken"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/keystore/local"
 	memorykeys "github.com/perigee-gateway/perigee/shared/keystore/memory"
@@ -39,6 +40,7 @@ type Host struct {
 	Log         *slog.Logger
 
 	keys    *keystore.Cached
+	tokens  *googletoken.Source
 	kinds   policy.Kinds
 	gateway func() *gateway.Gateway
 
@@ -66,6 +68,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.Registry = registry.New(h.Store, vault.New(keys))
 	h.Deployments = deployment.New(h.Registry)
 	h.keys = keystore.NewCached(h.Keystore, nil)
+	h.tokens = googletoken.New(googletoken.Options{})
 	h.gateway = sync.OnceValue(h.newGateway)
 	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
 	return h, nil
@@ -173,6 +176,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 	keys := h.keys.Keys(keystore.Scope{Organization: org, Environment: env}, references(config))
 	s.pool = target.New(target.Options{
 		Keys:     keys,
+		Tokens:   h.tokens,
 		Servers:  targetServers(config),
 		ExactTLS: h.Config.PermissiveTLS,
 		Enforce:  enforcesTLS(config),
@@ -181,6 +185,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		KeyValueMaps: s.maps,
 		Callouts:     s.pool,
 		Keys:         keys,
+		GoogleTokens: h.tokens,
 	}
 	return s
 }

@@ -189,7 +189,7 @@ func (e *environment) options(b *bundle.Bundle, name, revision, serviceAccount s
 		return pipeline.Options{}, err
 	}
 	services := e.host.Services
-	services.SharedFlows, services.Resources = e, resources
+	services.SharedFlows, services.Resources, services.LocalCallouts = e, resources, e
 	return pipeline.Options{
 		Organization: e.g.opts.Organization, Environment: e.name,
 		Name: name, Revision: revision, ServiceAccount: serviceAccount,

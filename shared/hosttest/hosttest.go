@@ -133,6 +133,9 @@ var matrix = []test{
 	{name: "binary", method: "GET", path: "/echo/binary", status: 200, want: "\x00\x01\xff\xfe"},
 	{name: "no proxy", method: "GET", path: "/nothing", status: 404,
 		want: `{"fault":{"faultstring":"Unable to identify proxy for host: api.example.com and url: \/nothing","detail":{"errorcode":"messaging.adaptors.http.flow.ApplicationNotFound"}}}`},
+	{name: "local target by path", method: "GET", path: "/local/path", status: 200, want: `{"greeting":"Hello, Path!"}`},
+	{name: "local target by name", method: "POST", path: "/local/x?q=1", body: "b", header: map[string]string{"Content-Type": "text/plain", "X-Test": "7"}, status: 200, want: "POST /x?q=1 x=7 body=b"},
+	{name: "local targets in a loop", method: "GET", path: "/local/loop", status: 500, want: `{"fault":{"faultstring":"Too many local target calls inside each other","detail":{"errorcode":"messaging.runtime.LocalTargetLoop"}}}`},
 	{name: "HEAD", method: "HEAD", path: "/hello/Ada", status: 405, want: ""},
 }
 
