@@ -11,10 +11,12 @@ import (
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
-	"cloud.google.com/go/auth/credentials/idtoken"
-	"cloud.google.com/go/auth/credentials/impersonate"
 	"cloud.google.com/go/auth/httptransport"
 	"cloud.google.com/go/compute/metadata"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/idtoken"
+	"google.golang.org/api/impersonate"
+	"google.golang.org/api/option"
 )
 
 // cloudPlatform is the scope that the IAM Credentials API wants.
@@ -108,6 +110,8 @@ func emailOf(ctx context.Context, base *auth.Credentials) string {
 	return email
 }
 
+// idToken mints an ID token. The host's own always carry the e-mail address:
+// that is the format idtoken asks the metadata server for.
 func (g *google) idToken(ctx context.Context, account, audience string, includeEmail bool) (minted, error) {
 	if audience == "" {
 		return minted{}, errors.New("the audience is empty")
@@ -117,19 +121,19 @@ func (g *google) idToken(ctx context.Context, account, audience string, includeE
 		return minted{}, err
 	}
 	if own {
-		format := idtoken.ComputeTokenFormatStandard
-		if includeEmail {
-			format = idtoken.ComputeTokenFormatFull
-		}
-		return mintWith(ctx)(idtoken.NewCredentials(&idtoken.Options{Audience: audience, ComputeTokenFormat: format, Client: g.plain()}))
+		return mint(ctx, func(ctx context.Context) (oauth2.TokenSource, error) {
+			return idtoken.NewTokenSource(g.client(ctx), audience)
+		})
 	}
-	base, iam, err := g.open()
+	_, iam, err := g.open()
 	if err != nil {
 		return minted{}, err
 	}
-	return mintWith(ctx)(impersonate.NewIDTokenCredentials(&impersonate.IDTokenOptions{
-		Audience: audience, TargetPrincipal: account, IncludeEmail: includeEmail, Credentials: base, Client: iam,
-	}))
+	return mint(ctx, func(ctx context.Context) (oauth2.TokenSource, error) {
+		return impersonate.IDTokenSource(ctx, impersonate.IDTokenConfig{
+			Audience: audience, TargetPrincipal: account, IncludeEmail: includeEmail,
+		}, option.WithHTTPClient(iam))
+	})
 }
 
 func (g *google) accessToken(ctx context.Context, account string, scopes []string, lifetime time.Duration) (minted, error) {
@@ -138,29 +142,67 @@ func (g *google) accessToken(ctx context.Context, account string, scopes []strin
 		return minted{}, err
 	}
 	if own {
-		return mintWith(ctx)(g.detect(scopes...))
+		return g.ownAccessToken(ctx, scopes)
 	}
-	base, iam, err := g.open()
+	_, iam, err := g.open()
 	if err != nil {
 		return minted{}, err
 	}
-	return mintWith(ctx)(impersonate.NewCredentials(&impersonate.CredentialsOptions{
-		TargetPrincipal: account, Scopes: scopes, Lifetime: lifetime, Credentials: base, Client: iam,
-	}))
+	return mint(ctx, func(ctx context.Context) (oauth2.TokenSource, error) {
+		return impersonate.CredentialsTokenSource(ctx, impersonate.CredentialsConfig{
+			TargetPrincipal: account, Scopes: scopes, Lifetime: lifetime,
+		}, option.WithHTTPClient(iam))
+	})
 }
 
-// mintWith returns a function that gets one token from new credentials. The
-// credentials are not kept: their own cache renews in the background, which a
-// frozen instance cannot.
-func mintWith(ctx context.Context) func(*auth.Credentials, error) (minted, error) {
-	return func(c *auth.Credentials, err error) (minted, error) {
-		if err != nil {
-			return minted{}, err
-		}
-		t, err := c.Token(ctx)
-		if err != nil {
-			return minted{}, err
-		}
-		return minted{t.Value, t.Expiry}, nil
+func (g *google) ownAccessToken(ctx context.Context, scopes []string) (minted, error) {
+	c, err := g.detect(scopes...)
+	if err != nil {
+		return minted{}, err
 	}
+	t, err := c.Token(ctx)
+	if err != nil {
+		return minted{}, err
+	}
+	return minted{t.Value, t.Expiry}, nil
+}
+
+// client is ctx with the client that idtoken sends token requests with.
+func (g *google) client(ctx context.Context) context.Context {
+	if c := g.plain(); c != nil {
+		return context.WithValue(ctx, oauth2.HTTPClient, c)
+	}
+	return ctx
+}
+
+// mint gets one token from a new source, under the deadline of ctx. The source
+// is not kept: its own cache knows nothing of ours. Sources take no context, so
+// one that outlives ctx ends with its own time-out and its token is dropped.
+func mint(ctx context.Context, source func(context.Context) (oauth2.TokenSource, error)) (minted, error) {
+	type result struct {
+		m   minted
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		m, err := fetch(source(context.WithoutCancel(ctx)))
+		done <- result{m, err}
+	}()
+	select {
+	case r := <-done:
+		return r.m, r.err
+	case <-ctx.Done():
+		return minted{}, ctx.Err()
+	}
+}
+
+func fetch(ts oauth2.TokenSource, err error) (minted, error) {
+	if err != nil {
+		return minted{}, err
+	}
+	t, err := ts.Token()
+	if err != nil {
+		return minted{}, err
+	}
+	return minted{t.AccessToken, t.Expiry}, nil
 }
