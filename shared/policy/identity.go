@@ -20,8 +20,8 @@ type APICall struct {
 	Environment string
 	Proxy       string
 	// Path is the path suffix of the call, or flow.resource.name where a policy
-	// set it; Method is the verb.
-	Path, Method string
+	// set it; BasePath is the proxy's, Method the verb.
+	Path, BasePath, Method string
 	// CacheExpiry bounds how old what is known of the key may be; 0 is 180 s,
 	// and more than that counts as 180 s.
 	CacheExpiry time.Duration
@@ -44,7 +44,7 @@ type Operation struct {
 
 // CallOf is the call in progress as products see it.
 func CallOf(fc *flow.Context) APICall {
-	call := APICall{Environment: fc.Proxy.Environment, Proxy: fc.Proxy.Name, Path: fc.PathSuffix, Method: fc.Request.Verb}
+	call := APICall{Environment: fc.Proxy.Environment, Proxy: fc.Proxy.Name, Path: fc.PathSuffix, BasePath: fc.BasePath, Method: fc.Request.Verb}
 	if v := resourceName.Get(fc); !v.IsNull() {
 		call.Path = v.String()
 	}

@@ -97,38 +97,20 @@ func keyRef(org, id string) store.Key { return entity.Key("credentials", org, id
 
 // commitApp checks that the owner exists and has no other app of the name, that
 // nobody else has the app's new keys, and keeps the documents keys are looked up
-// by.
+// by and the developer's list of apps.
 func commitApp(tx *Tx, id []string, old, v *entity.App) error {
-	var owner store.Doc
-	if old == nil {
-		var err error
-		if owner, err = admit(tx, v); err != nil {
-			return err
-		}
+	puts, err := keyRefs(tx, id, old, v)
+	if err != nil {
+		return err
 	}
-	var puts []store.Doc
-	for _, c := range credentials(v) {
-		had := old != nil && old.Credential(c.ID) != nil
-		if !had {
-			if _, err := tx.Get(keyRef(id[0], c.ID)); err == nil {
-				return entity.Errorf(entity.AlreadyExists, "the consumer key already exists")
-			} else if !store.IsNotFound(err) {
-				return err
-			}
-		}
-		if had && slices.Equal(old.Credential(c.ID).Products(), c.Products()) {
-			continue
-		}
-		d, err := encode(keyRef(id[0], c.ID), map[string]string{"org": id[0], "app": id[1]}, entity.KeyRef{
-			App: id[1], Developer: v.Profile.DeveloperId, AppGroup: v.Profile.AppGroup, Products: c.Products(),
-		})
+	if old == nil || v == nil {
+		owner, err := admit(tx, old, v)
 		if err != nil {
 			return err
 		}
-		puts = append(puts, d)
-	}
-	if owner.Found() {
-		puts = append(puts, owner) // one creation of an app at a time, and none while the owner is deleted
+		if owner.Found() {
+			puts = append(puts, owner) // it orders what concerns its apps
+		}
 	}
 	for _, d := range puts {
 		if err := tx.Put(d); err != nil {
@@ -145,6 +127,33 @@ func commitApp(tx *Tx, id []string, old, v *entity.App) error {
 	return nil
 }
 
+// keyRefs are the references to be written for the app's keys; AlreadyExists if
+// a new one is another app's.
+func keyRefs(tx *Tx, id []string, old, v *entity.App) ([]store.Doc, error) {
+	var puts []store.Doc
+	for _, c := range credentials(v) {
+		had := old != nil && old.Credential(c.ID) != nil
+		if !had {
+			if _, err := tx.Get(keyRef(id[0], c.ID)); err == nil {
+				return nil, entity.Errorf(entity.AlreadyExists, "the consumer key already exists")
+			} else if !store.IsNotFound(err) {
+				return nil, err
+			}
+		}
+		if had && slices.Equal(old.Credential(c.ID).Products(), c.Products()) {
+			continue
+		}
+		d, err := encode(keyRef(id[0], c.ID), map[string]string{"org": id[0], "app": id[1]}, entity.KeyRef{
+			App: id[1], Developer: v.Profile.DeveloperId, AppGroup: v.Profile.AppGroup, Products: c.Products(),
+		})
+		if err != nil {
+			return nil, err
+		}
+		puts = append(puts, d)
+	}
+	return puts, nil
+}
+
 func credentials(a *entity.App) []*entity.Credential {
 	if a == nil {
 		return nil
@@ -152,30 +161,64 @@ func credentials(a *entity.App) []*entity.Credential {
 	return a.Credentials
 }
 
-// admit is the owner of a new app, or an error if there is none or it has an app
-// of the name.
-func admit(tx *Tx, v *entity.App) (store.Doc, error) {
-	o := OwnerOf(v)
+// admit is the document of the owner of an app that is created or, if v is nil,
+// deleted. A new one needs an owner that has no app of the name; a deleted one's
+// may be gone.
+func admit(tx *Tx, old, v *entity.App) (store.Doc, error) {
+	a := v
+	if v == nil {
+		a = old
+	}
+	o := OwnerOf(a)
 	owner, err := tx.Get(o.key(tx.Organization))
+	if store.IsNotFound(err) && v == nil {
+		return store.Doc{}, nil
+	}
+	if store.IsNotFound(err) && o.Group != "" {
+		return store.Doc{}, entity.Errorf(entity.NotFound, "app group %q not found", o.Group)
+	}
 	if store.IsNotFound(err) {
-		if o.Group != "" {
-			return store.Doc{}, entity.Errorf(entity.NotFound, "app group %q not found", o.Group)
-		}
 		return store.Doc{}, developerNotFound(o.Developer)
 	}
 	if err != nil {
 		return store.Doc{}, err
 	}
+	if v != nil {
+		if err := unused(tx, o, v.Profile.Name); err != nil {
+			return store.Doc{}, err
+		}
+	}
+	if o.Group != "" {
+		return owner, nil
+	}
+	return listApp(owner, a.Profile.Name, v != nil)
+}
+
+// unused is an error if the owner has an app of the name.
+func unused(tx *Tx, o Owner, name string) error {
 	where := o.fields()
-	where["name"] = v.Profile.Name
+	where["name"] = name
 	same, err := tx.Query(store.Query{Collection: "apps", Where: where, Prefix: tx.Organization + "/", Limit: 1, NoData: true})
+	if err == nil && len(same) > 0 {
+		err = entity.Errorf(entity.AlreadyExists, "app %q already exists", name)
+	}
+	return err
+}
+
+// listApp adds the name of an app to its developer's, or removes it.
+func listApp(d store.Doc, name string, add bool) (store.Doc, error) {
+	dev, err := Decode[apigee.GoogleCloudApigeeV1Developer](d)
 	if err != nil {
-		return store.Doc{}, err
+		return d, err
 	}
-	if len(same) > 0 {
-		return store.Doc{}, entity.Errorf(entity.AlreadyExists, "app %q already exists", v.Profile.Name)
+	i, listed := slices.BinarySearch(dev.Apps, name)
+	switch {
+	case add && !listed:
+		dev.Apps = slices.Insert(dev.Apps, i, name)
+	case !add && listed:
+		dev.Apps = slices.Delete(dev.Apps, i, i+1)
 	}
-	return owner, nil
+	return encode(d.Key, d.Fields, dev)
 }
 
 // CreateApp creates an app with an id of its own. Its owner must exist.
@@ -221,27 +264,6 @@ func (r *Registry) AppsOf(ctx context.Context, org string, o Owner) iter.Seq2[*e
 			}
 		}
 	}
-}
-
-// AppNames are the names of apps by their owners, of all developers and groups or
-// of one.
-func (r *Registry) AppNames(ctx context.Context, org string, of ...Owner) (map[Owner][]string, error) {
-	q := store.Query{Collection: "apps", Prefix: org + "/", NoData: true}
-	if len(of) == 1 {
-		q.Where = of[0].fields()
-	}
-	names := map[Owner][]string{}
-	for d, err := range r.store.Query(ctx, q) {
-		if err != nil {
-			return nil, err
-		}
-		o := Owner{Developer: d.Fields["developer"], Group: d.Fields["appgroup"]}
-		names[o] = append(names[o], d.Fields["name"])
-	}
-	for _, list := range names {
-		slices.Sort(list)
-	}
-	return names, nil
 }
 
 // deleteApps removes the apps of an owner that is gone.

@@ -70,11 +70,11 @@ func missing(what string) error {
 
 func prepareDeveloper(id []string, old, v *apigee.GoogleCloudApigeeV1Developer, now int64) (err error) {
 	v.DeveloperId, v.OrganizationName, v.Email = id[1], id[0], entity.Email(v.Email)
-	v.Apps, v.Companies = nil, nil // found among the apps
+	v.Apps, v.Companies = nil, nil
 	v.LastModifiedAt, v.CreatedAt = now, now
 	fill(&v.Status, entity.Active)
 	if old != nil {
-		v.CreatedAt = old.CreatedAt
+		v.CreatedAt, v.Apps = old.CreatedAt, old.Apps // kept by commitApp
 	}
 	for _, f := range []struct{ name, value string }{{"firstName", v.FirstName}, {"lastName", v.LastName}, {"userName", v.UserName}} {
 		if strings.TrimSpace(f.value) == "" {
