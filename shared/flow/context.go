@@ -168,6 +168,7 @@ type Context struct {
 	Session map[any]any
 
 	answer   Answer
+	resume   string // step behind which the response flow goes on
 	vars     map[string]Value
 	sources  []source
 	id       string
@@ -279,6 +280,21 @@ func (c *Context) Early(resp *message.Message, when Answer) {
 	c.Response = resp
 	c.answer = when
 }
+
+// EarlyBehind is Early with AfterSegment, and the response flow goes on behind
+// the step called step if it has one (a hit of ResponseCache: the steps before
+// the one that stored the response ran when it was stored).
+func (c *Context) EarlyBehind(resp *message.Message, step string) {
+	c.Early(resp, AfterSegment)
+	c.resume = step
+}
+
+// Resume returns the step behind which the response flow is to go on, "" if it
+// runs from its beginning.
+func (c *Context) Resume() string { return c.resume }
+
+// Resumed ends what Resume asks for: the step was found, or is in no flow.
+func (c *Context) Resumed() { c.resume = "" }
 
 // Answered returns the early answer that a policy gave, if any.
 func (c *Context) Answered() Answer { return c.answer }

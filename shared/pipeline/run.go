@@ -41,6 +41,12 @@ func (e *Endpoint) run(ctx context.Context, fc *flow.Context) *message.Message {
 		} else if fc.Answered() == flow.NoAnswer {
 			nullRoute(fc)
 		}
+	} else if fc.Resume() != "" {
+		if te := e.storingTarget(fc); te != nil {
+			if err := e.targetResponse(ctx, fc, te); err != nil {
+				return e.fail(ctx, fc, err, te)
+			}
+		}
 	}
 	if err := e.proxyResponse(ctx, fc); err != nil {
 		return e.fail(ctx, fc, err, nil)
@@ -104,7 +110,13 @@ func (e *Endpoint) callTarget(ctx context.Context, fc *flow.Context, te *targetE
 		if err := e.send(ctx, fc, te); err != nil {
 			return err
 		}
+	} else if e.storedByProxy(fc, te) {
+		return nil
 	}
+	return e.targetResponse(ctx, fc, te)
+}
+
+func (e *Endpoint) targetResponse(ctx context.Context, fc *flow.Context, te *targetEndpoint) error {
 	fc.Phase = flow.TargetResponse
 	if err := runResponse(ctx, fc, &te.flows); err != nil {
 		return err
@@ -213,6 +225,12 @@ func runRequest(ctx context.Context, fc *flow.Context, f *flows) error {
 
 // runResponse is runRequest for the response side.
 func runResponse(ctx context.Context, fc *flow.Context, f *flows) error {
+	if fc.Resume() != "" {
+		if f.stores(fc.Resume()) {
+			return resumeResponse(ctx, fc, f)
+		}
+		fc.Resumed()
+	}
 	if f.pre != nil {
 		enter(fc, f.pre)
 		if err := runSteps(ctx, fc, f.pre.response); err != nil {

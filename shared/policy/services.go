@@ -129,40 +129,72 @@ type CacheKey struct {
 	Key   string
 }
 
-// Caches are value and response caches.
+// Limits of cache entries. What is larger is not cached; the call goes on.
+// Source: https://cloud.google.com/apigee/docs/api-platform/reference/limits
+const (
+	MaxCacheKey    = 2 << 10
+	MaxCacheValue  = 256 << 10
+	MaxCacheExpiry = 30 * 24 * time.Hour
+)
+
+// Caches are the value and response caches of an environment. They never fail a
+// call: a store that cannot be asked is logged, and looks like a miss.
 type Caches interface {
-	// Get returns an entry that has not expired.
-	Get(ctx context.Context, key CacheKey) (value []byte, ok bool, err error)
+	// Get returns an entry that has not expired. The value must not be changed.
+	Get(ctx context.Context, key CacheKey) (value []byte, ok bool)
 	// Put writes an entry that expires at the given time; the zero time is the
-	// cache resource's own default.
-	Put(ctx context.Context, key CacheKey, value []byte, expireAt time.Time) error
+	// cache's own default, 300 s. The value belongs to the cache from then on.
+	// Whoever waits in Lead for the key goes on.
+	Put(ctx context.Context, key CacheKey, value []byte, expireAt time.Time)
 	// Delete removes an entry, or with prefix every entry whose key starts
 	// with the key.
-	Delete(ctx context.Context, key CacheKey, prefix bool) error
-	// Lead makes concurrent misses of one key in one instance cost one fill:
-	// the first caller gets lead true and must call done; the others wait until
-	// then (or ctx ends) and should Get again.
-	Lead(ctx context.Context, key CacheKey) (lead bool, done func())
+	Delete(ctx context.Context, key CacheKey, prefix bool)
+	// Lead makes concurrent misses of one key in one instance cost one fill.
+	// The first caller gets a done that it must call when its call is over,
+	// filled or not. The others wait until then, until Put, or until ctx ends,
+	// get nil and should Get once more. A call that leads must not wait for
+	// another key: it takes the miss as it is.
+	Lead(ctx context.Context, key CacheKey) (done func())
 }
 
-// Window is the interval of a quota counter.
+// WindowKind says how the interval of a quota moves.
+type WindowKind uint8
+
+// The kinds of window.
+const (
+	FixedWindow   WindowKind = iota // from Start to End
+	FlexiWindow                     // from the first use on
+	RollingWindow                   // the time before each use
+)
+
+// Window is the interval that a use of a quota falls into.
 type Window struct {
-	// Start and End bound the interval that a time falls into.
+	Kind WindowKind
+	// Interval and Unit are the configured length ("2", "hour"): counters of
+	// different lengths are different counters.
+	Interval int64
+	Unit     string
+	// Start and End bound a fixed window; for the others End minus Start is the
+	// length.
 	Start, End time.Time
-	// Rolling counts over the time before now instead; End-Start is its length.
-	Rolling bool
+}
+
+// Counter names what is counted. It is comparable.
+type Counter struct {
+	Proxy string
+	// Name is the policy's, or the SharedName.
+	Name              string
+	Class, Identifier string
 }
 
 // QuotaRequest is one use of a quota.
 type QuotaRequest struct {
-	// Counter identifies the counter: environment, policy or shared name,
-	// identifier, class.
-	Counter string
+	Counter Counter
+	Window  Window
 	Limit   int64
 	Weight  int64
-	Window  Window
-	// Exact asks for one transaction per request (Synchronous true): nothing is
-	// leased ahead.
+	// Exact asks that nothing is taken ahead (Synchronous true): every use is in
+	// the store before the call goes on.
 	Exact bool
 	// CountOnly counts past the limit without refusing; EnforceOnly looks
 	// without counting.
@@ -171,18 +203,26 @@ type QuotaRequest struct {
 
 // QuotaResult is the state of a counter after a use.
 type QuotaResult struct {
-	Allowed   bool
-	Used      int64 // within the window, this use included
-	Exceeded  int64
-	ExpiresAt time.Time // when the window ends
+	Allowed bool
+	// Used counts within the window, this use included; what other instances
+	// have taken ahead counts as used.
+	Used int64
+	// ExpiresAt is when the window ends.
+	ExpiresAt time.Time
 }
 
 // Quotas counts uses so that never more than the limit are allowed, over all
 // instances.
 type Quotas interface {
+	// Use counts one use. An error means that nothing was counted, and that
+	// nobody can say whether the call is within the quota.
 	Use(ctx context.Context, r QuotaRequest) (QuotaResult, error)
-	// Reset lowers (or with amount 0 clears) the count of a counter.
-	Reset(ctx context.Context, counter string, w Window, amount int64) error
+	// Settle gives back what was taken ahead and is not going to be used, where
+	// that is due. It is cheap when nothing is; calls run it when they are over.
+	Settle(ctx context.Context)
+	// Reset lowers the count of a counter by amount, at most to zero; amount 0
+	// clears it.
+	Reset(ctx context.Context, c Counter, w Window, amount int64) error
 }
 
 // Keys finds keys and certificates. Names are keystore and alias names, or
