@@ -154,6 +154,7 @@ func TestValues(t *testing.T) {
 		{doc + "JSON.stringify({v: x.name})", `{"v":"N"}`},
 		{doc + "+new XML('<n>4</n>') + 1", "5"},
 		{"new XMLList('<a/><b/>').length()", "2"},
+		{"new XML('<?a b?><!-- c --><a><!-- d --><b/><?e f?></a><!-- g -->').toXMLString()", "<a>\n  <b/>\n</a>"},
 		{"new XML('').toXMLString() + new XML('text')", "text"},
 		{"new XML('<?xml version=\"1.0\"?><a>&lt;&amp;</a>').toXMLString()", "<a>&lt;&amp;</a>"},
 		{"new XML('<p:a xmlns:p=\"u\"><p:b>1</p:b></p:a>').b", "1"},

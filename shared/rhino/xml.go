@@ -87,6 +87,7 @@ func parseNodes(text string) ([]node, error) {
 		case *etree.Directive:
 			return nil, errors.New("a document type is not allowed")
 		case *etree.Element:
+			clean(t)
 			nodes = append(nodes, node{tok: t})
 		}
 	}
@@ -94,6 +95,18 @@ func parseNodes(text string) ([]node, error) {
 		return nil, errors.New("no element")
 	}
 	return nodes, nil
+}
+
+// clean drops comments and processing instructions, as E4X does by default.
+func clean(el *etree.Element) {
+	for i := len(el.Child) - 1; i >= 0; i-- {
+		switch t := el.Child[i].(type) {
+		case *etree.Element:
+			clean(t)
+		case *etree.Comment, *etree.ProcInst:
+			el.RemoveChildAt(i)
+		}
+	}
 }
 
 // xmlTypes keeps the constructors of one runtime.

@@ -37,6 +37,10 @@ func (o *cryptoObject) Get(name string) goja.Value {
 		return o.method(func(args []goja.Value) goja.Value { return o.newHash(textOf(arg(args, 0))) })
 	case "dateFormat":
 		return o.method(o.dateFormat)
+	case "wsSecRsaSign":
+		return o.method(o.wsSecRsaSign)
+	case "wsSecRsaValidate":
+		return o.method(o.wsSecRsaValidate)
 	}
 	return nil
 }
@@ -46,7 +50,7 @@ func (o *cryptoObject) Has(name string) bool { return o.Get(name) != nil }
 
 // Keys implements goja.DynamicObject.
 func (o *cryptoObject) Keys() []string {
-	return []string{"getMD5", "getSHA1", "getSHA256", "getSHA512", "getHash", "dateFormat"}
+	return []string{"getMD5", "getSHA1", "getSHA256", "getSHA512", "getHash", "dateFormat", "wsSecRsaSign", "wsSecRsaValidate"}
 }
 
 func (o *cryptoObject) hashOf(algorithm string) goja.Value {
@@ -110,7 +114,7 @@ func (o *cryptoObject) dateFormat(args []goja.Value) goja.Value {
 	}
 	zone := time.UTC
 	if v := arg(args, 1); !isNothing(v) {
-		zone = javaZone(v.String())
+		zone = javatime.Zone(v.String())
 	}
 	at := o.fc.Now()
 	if v := arg(args, 2); !isNothing(v) {
@@ -120,28 +124,4 @@ func (o *cryptoObject) dateFormat(args []goja.Value) goja.Value {
 		}
 	}
 	return o.rt.ToValue(layout.Format(at.In(zone)))
-}
-
-// javaZone is TimeZone.getTimeZone: an IANA name, GMT+h:mm, or UTC for what is
-// not known.
-func javaZone(id string) *time.Location {
-	if offset, ok := strings.CutPrefix(id, "GMT"); ok && offset != "" {
-		for _, form := range []string{"-7", "-07", "-0700", "-07:00"} {
-			if t, err := time.Parse(form, padHour(offset)); err == nil {
-				return t.Location()
-			}
-		}
-	}
-	if zone, err := time.LoadLocation(id); err == nil && id != "Local" {
-		return zone
-	}
-	return time.UTC
-}
-
-// padHour writes +2 and +2:30 with two digits for the hour.
-func padHour(offset string) string {
-	if len(offset) == 2 || len(offset) > 2 && offset[2] == ':' {
-		return offset[:1] + "0" + offset[1:]
-	}
-	return offset
 }

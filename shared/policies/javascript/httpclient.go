@@ -174,9 +174,6 @@ func (o *clientObject) start(args []goja.Value) goja.Value {
 		o.done.pending++
 	}
 	o.run(x, o.client.send(o.fc, to, req))
-	if x.callback != nil {
-		return goja.Undefined()
-	}
 	return o.exchangeValue(x)
 }
 
@@ -254,14 +251,14 @@ func (o *exchangeObject) Get(name string) goja.Value {
 	case "getResponse":
 		return o.method(func([]goja.Value) goja.Value {
 			if !x.complete() || x.err != nil {
-				return goja.Null()
+				return goja.Undefined()
 			}
 			return o.once(&o.response, func() goja.Value { return o.messageValue(x.response) })
 		})
 	case "getError":
 		return o.method(func([]goja.Value) goja.Value {
 			if !x.complete() || x.err == nil {
-				return goja.Null()
+				return goja.Undefined()
 			}
 			return o.rt.ToValue(errorText(x.err))
 		})
