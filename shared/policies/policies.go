@@ -4,9 +4,11 @@ package policies
 
 import (
 	"github.com/perigee-gateway/perigee/shared/policies/accesscontrol"
+	"github.com/perigee-gateway/perigee/shared/policies/accessentity"
 	"github.com/perigee-gateway/perigee/shared/policies/assertcondition"
 	"github.com/perigee-gateway/perigee/shared/policies/assignmessage"
 	"github.com/perigee-gateway/perigee/shared/policies/basicauthentication"
+	"github.com/perigee-gateway/perigee/shared/policies/cors"
 	"github.com/perigee-gateway/perigee/shared/policies/extractvariables"
 	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
@@ -16,15 +18,18 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
+	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
 // All is every kind of policy, in the order of their names.
 var All = []policy.Kind{
 	accesscontrol.Kind,
+	accessentity.Kind,
 	assertcondition.Kind,
 	assignmessage.Kind,
 	basicauthentication.Kind,
+	cors.Kind,
 	extractvariables.Kind,
 	flowcallout.Kind,
 	httpmodifier.Kind,
@@ -34,4 +39,5 @@ var All = []policy.Kind{
 	readpropertyset.Kind,
 	servicecallout.Kind,
 	spikearrest.Kind,
+	verifyapikey.Kind,
 }

@@ -33,6 +33,9 @@
 //	want.request     the request afterwards, in the form of the section request
 //	want.response    the response afterwards
 //	want.error       the error message afterwards, or the one that the fault brings
+//	want.sent        the response as the client gets it, with what the policy changes
+//	                 right before it is sent
+//	want.answered    "no", "after segment" or "at once": the early answer
 //	want.fault       "STATUS code" and on the next line the fault string; without the section
 //	                 the policy must succeed
 //	want.fault.header  the fields that the fault adds to the error response
@@ -171,6 +174,10 @@ func (o *outcome) section(name, want string) (string, bool) {
 		return "(the policy was refused)", true
 	}
 	switch name {
+	case "want.sent":
+		return o.sent(), true
+	case "want.answered":
+		return [...]string{"no", "after segment", "at once"}[o.fc.Answered()] + "\n", true
 	case "want.request":
 		return Print(o.fc.Request), true
 	case "want.response":
@@ -179,6 +186,16 @@ func (o *outcome) section(name, want string) (string, bool) {
 		return Print(o.fc.Error), true
 	}
 	return "", false
+}
+
+// sent is the response after all that waits for it to be sent.
+func (o *outcome) sent() string {
+	m := o.fc.Response
+	if m == nil {
+		m = o.fc.NewResponse()
+	}
+	o.fc.Finish(m)
+	return Print(m)
 }
 
 func (o *outcome) variables(want string) string {
