@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/credentials"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/gateway"
@@ -39,10 +40,11 @@ type Host struct {
 	Keystore    *keystore.Store
 	Log         *slog.Logger
 
-	keys    *keystore.Cached
-	tokens  *googletoken.Source
-	kinds   policy.Kinds
-	gateway func() *gateway.Gateway
+	keys        *keystore.Cached
+	credentials *credentials.Service
+	tokens      *googletoken.Source
+	kinds       policy.Kinds
+	gateway     func() *gateway.Gateway
 
 	mu           sync.Mutex
 	environments map[string]*services
@@ -68,6 +70,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.Registry = registry.New(h.Store, vault.New(keys))
 	h.Deployments = deployment.New(h.Registry)
 	h.keys = keystore.NewCached(h.Keystore, nil)
+	h.credentials = credentials.New(h.Registry, c.Organization)
 	h.tokens = googletoken.New(googletoken.Options{})
 	h.gateway = sync.OnceValue(h.newGateway)
 	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
@@ -183,6 +186,8 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 	})
 	s.Services = policy.Services{
 		KeyValueMaps: s.maps,
+		Credentials:  h.credentials,
+		Entities:     h.credentials,
 		Callouts:     s.pool,
 		Keys:         keys,
 		GoogleTokens: h.tokens,
@@ -194,6 +199,10 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 func (h *Host) changed(old, stamp *entity.Stamp) {
 	if old == nil {
 		return
+	}
+	h.credentials.Refresh()
+	if old.Revoked != stamp.Revoked {
+		h.credentials.Drop()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -203,9 +203,9 @@ type Match struct {
 	association int
 }
 
-// Quota is the quota in force: the operation's own or the product's.
+// Quota is the quota of calls in force: the operation's own or the product's.
 func (m Match) Quota() Quota {
-	if m.Operation != nil && m.Operation.Quota.Limit != "" {
+	if m.Operation != nil && m.Operation.kind != byModel && m.Operation.Quota.Limit != "" {
 		return m.Operation.Quota
 	}
 	return m.Product.Quota
@@ -220,10 +220,7 @@ func (c *Client) Grant(m Match) *policy.Grant {
 	if g := c.grants[i].Load(); g != nil {
 		return g
 	}
-	g := &policy.Grant{Variables: &grantVariables{c, m}, Caller: c.caller(m.Product.Name())}
-	if m.Operation != nil {
-		g.Operation = operationVariables{m.Operation}
-	}
+	g := &policy.Grant{Variables: &grantVariables{c, m}, Operation: operationVariables{m.Operation}, Caller: c.caller(m.Product.Name())}
 	c.grants[i].Store(g)
 	return g
 }

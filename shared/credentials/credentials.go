@@ -221,7 +221,7 @@ func (s *Service) compile(api *apigee.GoogleCloudApigeeV1ApiProduct, now time.Ti
 }
 
 // VerifyKey implements policy.Credentials.
-func (s *Service) VerifyKey(ctx context.Context, key string, call *policy.APICall) (*policy.Grant, error) {
+func (s *Service) VerifyKey(ctx context.Context, key string, call policy.APICall) (*policy.Grant, error) {
 	age := MaxAge
 	if call.CacheExpiry > 0 {
 		age = min(age, call.CacheExpiry)
@@ -236,7 +236,7 @@ func (s *Service) VerifyKey(ctx context.Context, key string, call *policy.APICal
 	if f := client.Check(s.r.Now()); f != nil {
 		return nil, f
 	}
-	m, f := client.Match(call)
+	m, f := client.Match(&call)
 	if f != nil {
 		return nil, f
 	}

@@ -44,9 +44,11 @@ type Operation struct {
 	Attributes []*apigee.GoogleCloudApigeeV1Attribute
 
 	index    int
+	kind     kind
 	proxy    string
 	resource resource
-	matches  func(o *Operation, call *policy.APICall, p *path) bool
+	types    []string // of GraphQL operations
+	model    string   // "" is any
 	vars     map[string]flow.Value
 }
 
@@ -95,7 +97,7 @@ func (p *Product) allows(call *policy.APICall, suffix *path) (*Operation, bool) 
 	}
 	if p.grouped {
 		for _, o := range p.operations {
-			if o.proxy == call.Proxy && o.matches(o, call, suffix) {
+			if o.proxy == call.Proxy && o.allows(call, suffix) {
 				return o, true
 			}
 		}
@@ -122,15 +124,38 @@ func quota(q *apigee.GoogleCloudApigeeV1Quota) Quota {
 	return Quota{q.Limit, q.Interval, q.TimeUnit}
 }
 
-// add adds an operation; one without a way to match never does.
 func (p *Product) add(o Operation) { p.operations = append(p.operations, &o) }
 
 // proxyGroup reports whether a group is about proxies; the other kind is for
 // services behind other gateways.
 func proxyGroup(typ string) bool { return typ == "" || typ == "proxy" }
 
-func byPath(o *Operation, call *policy.APICall, p *path) bool {
-	return methods(o.Methods).allow(call.Method) && o.resource.matches(p)
+// kind is what tells an operation.
+type kind uint8
+
+const (
+	byPath    kind = iota // path and verb
+	byGraphQL             // what the GraphQL policy found before the key was checked
+	byGRPC                // the last two segments of the path, wherever the base path ends
+	byModel               // path and verb, and the model once a policy has found it
+	byPayload             // what ParsePayload found before the key was checked
+)
+
+func (o *Operation) allows(call *policy.APICall, p *path) bool {
+	op := &call.Operation
+	switch o.kind {
+	case byPath, byModel:
+		return methods(o.Methods).allow(call.Method) && o.resource.matches(p) &&
+			(o.model == "" || op.Model == "" || op.Model == o.model)
+	case byGraphQL:
+		return op.GraphQLType != "" && (o.Name == "" || o.Name == op.GraphQLName) && slices.Contains(o.types, strings.ToUpper(op.GraphQLType))
+	case byGRPC:
+		service, method := lastTwo(call, p)
+		return service == o.Name && method != "" && methods(o.Methods).allow(method)
+	case byPayload:
+		return op.Payload != "" && op.Payload == o.Name
+	}
+	return false
 }
 
 func (p *Product) rest() {
@@ -150,7 +175,7 @@ func (p *Product) rest() {
 		for _, op := range ops {
 			p.add(Operation{
 				Name: op.Resource, Resource: op.Resource, Methods: upper(op.Methods), Quota: quota(c.Quota), Attributes: c.Attributes,
-				proxy: c.ApiSource, resource: compileResource(op.Resource), matches: byPath,
+				kind: byPath, proxy: c.ApiSource, resource: compileResource(op.Resource),
 			})
 		}
 	}
@@ -166,7 +191,6 @@ func upper(list []string) []string {
 	return out
 }
 
-// graphQL matches what the GraphQL policy found before the key was checked.
 func (p *Product) graphQL() {
 	g := p.API.GraphqlOperationGroup
 	if g == nil {
@@ -178,20 +202,14 @@ func (p *Product) graphQL() {
 	}
 	for _, c := range g.OperationConfigs {
 		for _, op := range c.Operations {
-			types := op.OperationTypes
 			p.add(Operation{
-				Name: op.Operation, Quota: quota(c.Quota), Attributes: c.Attributes, proxy: c.ApiSource,
-				matches: func(o *Operation, call *policy.APICall, _ *path) bool {
-					return call.Operation.GraphQLType != "" && (o.Name == "" || o.Name == call.Operation.GraphQLName) &&
-						slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(t, call.Operation.GraphQLType) })
-				},
+				Name: op.Operation, Quota: quota(c.Quota), Attributes: c.Attributes,
+				kind: byGraphQL, proxy: c.ApiSource, types: upper(op.OperationTypes),
 			})
 		}
 	}
 }
 
-// grpc matches the last two segments of the path, "/package.Service/Method",
-// wherever the base path ends.
 func (p *Product) grpc() {
 	g := p.API.GrpcOperationGroup
 	if g == nil {
@@ -199,17 +217,14 @@ func (p *Product) grpc() {
 	}
 	p.grouped = true
 	for _, c := range g.OperationConfigs {
-		service := strings.Trim(c.Service, "/")
 		p.add(Operation{
-			Name: service, Methods: c.Methods, Quota: quota(c.Quota), Attributes: c.Attributes, proxy: c.ApiSource,
-			matches: func(o *Operation, call *policy.APICall, p *path) bool {
-				s, m := lastTwo(call, p)
-				return s == service && m != "" && methods(o.Methods).allow(m)
-			},
+			Name: strings.Trim(c.Service, "/"), Methods: c.Methods, Quota: quota(c.Quota), Attributes: c.Attributes,
+			kind: byGRPC, proxy: c.ApiSource,
 		})
 	}
 }
 
+// lastTwo are the last segments of "/package.Service/Method".
 func lastTwo(call *policy.APICall, p *path) (service, method string) {
 	switch n := len(p.segments); n {
 	case 0:
@@ -221,7 +236,6 @@ func lastTwo(call *policy.APICall, p *path) (service, method string) {
 	}
 }
 
-// llm matches by path, and by the model once a policy has found it.
 func (p *Product) llm() {
 	g := p.API.LlmOperationGroup
 	if g == nil {
@@ -234,19 +248,14 @@ func (p *Product) llm() {
 			own = Quota{q.Limit, q.Interval, q.TimeUnit}
 		}
 		for _, op := range c.LlmOperations {
-			model := op.Model
 			p.add(Operation{
 				Name: op.Resource, Resource: op.Resource, Methods: upper(op.Methods), Quota: own, Attributes: c.Attributes,
-				proxy: c.ApiSource, resource: compileResource(op.Resource),
-				matches: func(o *Operation, call *policy.APICall, p *path) bool {
-					return byPath(o, call, p) && (model == "" || call.Operation.Model == "" || call.Operation.Model == model)
-				},
+				kind: byModel, proxy: c.ApiSource, resource: compileResource(op.Resource), model: op.Model,
 			})
 		}
 	}
 }
 
-// payload matches what ParsePayload found before the key was checked.
 func (p *Product) payload() {
 	g := p.API.PayloadOperationGroup
 	if g == nil {
@@ -257,7 +266,7 @@ func (p *Product) payload() {
 		for _, op := range c.Operations {
 			p.add(Operation{
 				Name: op.Operation, Quota: quota(c.Quota), Attributes: c.Attributes, proxy: c.ApiSource,
-				matches: func(o *Operation, call *policy.APICall, _ *path) bool { return call.Operation.Payload == o.Name },
+				kind: byPayload,
 			})
 		}
 	}

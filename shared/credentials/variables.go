@@ -176,7 +176,11 @@ func (o *Operation) variables() map[string]flow.Value {
 	t.text("apiproduct.operation", o.Name)
 	t.optional("apiproduct.operation.resource", o.Resource)
 	t.list("apiproduct.operation.methods", o.Methods)
-	t.quota("apiproduct.operation.quota.", o.Quota)
+	if o.kind == byModel { // a quota of tokens, not of calls
+		t.quota("apiproduct.operation.llmQuota.", o.Quota)
+	} else {
+		t.quota("apiproduct.operation.quota.", o.Quota)
+	}
 	t.attributes("apiproduct.operation.attributes.", o.Attributes)
 	return t
 }
@@ -223,12 +227,12 @@ func (g *grantVariables) Variables() iter.Seq2[string, flow.Value] {
 	}
 }
 
-// operationVariables are those that need no prefix.
+// operationVariables are those that need no prefix; none without an operation.
 type operationVariables struct{ *Operation }
 
 // Variable implements flow.Source.
 func (o operationVariables) Variable(name string) flow.Value {
-	if !strings.HasPrefix(name, operationPrefix) {
+	if o.Operation == nil || !strings.HasPrefix(name, operationPrefix) {
 		return flow.Value{}
 	}
 	return o.vars[name]
@@ -237,6 +241,9 @@ func (o operationVariables) Variable(name string) flow.Value {
 // Variables implements flow.Source.
 func (o operationVariables) Variables() iter.Seq2[string, flow.Value] {
 	return func(yield func(string, flow.Value) bool) {
+		if o.Operation == nil {
+			return
+		}
 		for name, v := range o.vars {
 			if !yield(name, v) {
 				return

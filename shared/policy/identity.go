@@ -12,7 +12,7 @@ type Credentials interface {
 	// VerifyKey checks key for a call. Refusals are *fault.Fault with the codes
 	// of VerifyAPIKey; a store that cannot be asked is a fault too: nothing is
 	// let through unverified.
-	VerifyKey(ctx context.Context, key string, call *APICall) (*Grant, error)
+	VerifyKey(ctx context.Context, key string, call APICall) (*Grant, error)
 }
 
 // APICall is what products are matched against.
@@ -76,7 +76,7 @@ type Grant struct {
 	// policy's prefix.
 	Variables flow.Source
 	// Operation are those that are set without any prefix as well:
-	// apiproduct.operation and what is below it. Nil if the product has none.
+	// apiproduct.operation and what is below it. Empty if the product has none.
 	Operation flow.Source
 	// Caller is who it is about, for flow.Context.Caller.
 	Caller *flow.Caller
