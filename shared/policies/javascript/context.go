@@ -60,18 +60,27 @@ func (o *contextObject) Keys() []string {
 
 func (o *contextObject) getVariable(args []goja.Value) goja.Value {
 	o.flush()
-	return o.fromFlow(o.fc.Get(arg(args, 0).String()))
+	return o.fromFlow(o.variable(arg(args, 0)).Get(o.fc))
+}
+
+// variable is the variable that a script names.
+func (c *call) variable(v goja.Value) flow.Var {
+	name := v.String()
+	if compiled, ok := c.vars[name]; ok {
+		return compiled
+	}
+	return flow.Compile(name)
 }
 
 // setVariable ignores what the runtime does not let be set; a debug session
 // shows it. null removes the variable: it reads as null from then on.
 func (o *contextObject) setVariable(args []goja.Value) goja.Value {
 	o.flush()
-	name, v := arg(args, 0).String(), o.toFlow(arg(args, 1))
+	variable, v := o.variable(arg(args, 0)), o.toFlow(arg(args, 1))
 	if v.IsNull() {
-		o.fc.Remove(name)
+		o.fc.Remove(variable.Name())
 	} else {
-		o.fc.Set(name, v)
+		variable.Set(o.fc, v)
 	}
 	return goja.Undefined()
 }

@@ -74,7 +74,8 @@ type step struct {
 	program *rhino.Program
 	props   bundle.Properties
 	client  *client
-	mutates bool // a script may change what asJSON gave it
+	mutates bool                // a script may change what asJSON gave it
+	vars    map[string]flow.Var // that scripts name
 }
 
 // New compiles the policy.
@@ -111,6 +112,7 @@ func (s *step) link(files []file, env *policy.Env) {
 	}
 	s.program = rhino.Link(hostNames, scripts...)
 	s.mutates = use.mutates
+	s.vars = use.compiled(env)
 	use.report(env)
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/dop251/goja/ast"
 	"github.com/dop251/goja/token"
 
+	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/policy"
 	"github.com/perigee-gateway/perigee/shared/rhino"
@@ -16,6 +17,7 @@ import (
 type usage struct {
 	request, response bool // bodies
 	mutates           bool
+	client            bool     // httpClient
 	vars              []string // variables named in full
 
 	loose   bool              // a member like a body's, of what may not be a message
@@ -39,8 +41,11 @@ func (u *usage) scan(prog *ast.Program) {
 				u.member(n.Left, s.Value.String())
 			}
 		case *ast.Identifier:
-			if n.Name == "eval" || n.Name == "Function" {
+			switch n.Name {
+			case "eval", "Function":
 				u.request, u.response = true, true
+			case "httpClient":
+				u.client = true
 			}
 		case *ast.AssignExpression:
 			u.assigned(n.Left)
@@ -257,12 +262,22 @@ func isFields(name string) bool {
 
 // report tells env.
 func (u *usage) report(env *policy.Env) {
+	if u.client && env.Callouts == nil {
+		env.Errorf(bundle.Pos{}, "httpClient is not available: this host makes no calls")
+	}
 	if u.loose && u.escaped {
 		u.request, u.response = true, true
 	}
-	for _, name := range u.vars {
-		req, resp := flow.Compile(name).UsesContent()
-		u.request, u.response = u.request || req, u.response || resp
-	}
 	env.UsesContent(u.request, u.response)
+}
+
+// compiled are the variables that scripts name in full.
+func (u *usage) compiled(env *policy.Env) map[string]flow.Var {
+	vars := make(map[string]flow.Var, len(u.vars))
+	for _, name := range u.vars {
+		if name != "" && name == strings.TrimSpace(name) {
+			vars[name] = env.Var(name)
+		}
+	}
+	return vars
 }
