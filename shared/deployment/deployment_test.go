@@ -85,6 +85,15 @@ func (e *env) restart() {
 	e.Deployments, e.Source = deployment.New(e.reg), deployment.NewSource(e.reg)
 }
 
+// others are n more processes on the same store.
+func (e *env) others(n int) []*deployment.Deployments {
+	list := make([]*deployment.Deployments, n)
+	for i := range list {
+		list[i] = deployment.New(registry.New(store.New(e.driver), nil))
+	}
+	return list
+}
+
 func (e *env) ok(err error) {
 	e.t.Helper()
 	if err != nil {
@@ -293,15 +302,15 @@ func TestImport(t *testing.T) {
 	})
 }
 
-// Concurrent imports get the numbers 1 to 20.
+// Concurrent imports, of several processes, get the numbers 1 to 20.
 func TestConcurrentImports(t *testing.T) {
 	engines(t, func(t *testing.T, e *env) {
-		zip := proxy(nil, "/a")
+		zip, processes := proxy(nil, "/a"), e.others(3)
 		var wg sync.WaitGroup
 		got, errs := make([]string, 20), make([]error, 20)
 		for i := range got {
 			wg.Go(func() {
-				rev, err := e.Import(t.Context(), deployment.Upload{Organization: org, Kind: entity.API, Name: "p", Zip: zip})
+				rev, err := processes[i%3].Import(t.Context(), deployment.Upload{Organization: org, Kind: entity.API, Name: "p", Zip: zip})
 				if errs[i] = err; err == nil {
 					got[i] = rev.Revision
 				}
@@ -334,10 +343,10 @@ func TestConcurrentConflicts(t *testing.T) {
 			e.imported(entity.API, fmt.Sprint("p", i), proxy(nil, "/own"+fmt.Sprint(i), "/same/path"))
 		}
 		var wg sync.WaitGroup
-		errs := make([]error, n)
+		errs, processes := make([]error, n), e.others(n/2)
 		for i := range n {
 			wg.Go(func() {
-				_, errs[i] = e.Deploy(t.Context(), request([]string{"test", "prod"}[i%2], entity.API, fmt.Sprint("p", i), "1"))
+				_, errs[i] = processes[i/2].Deploy(t.Context(), request([]string{"test", "prod"}[i%2], entity.API, fmt.Sprint("p", i), "1"))
 			})
 		}
 		wg.Wait()

@@ -53,3 +53,29 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// The time from nothing to a bundle hardly depends on what else is deployed.
+func BenchmarkColdStart(b *testing.B) {
+	for _, proxies := range []int{1, 1000} { // of ten base paths each
+		b.Run(fmt.Sprint(proxies), func(b *testing.B) {
+			e := newEnv(b, memory(b))
+			for i := range proxies {
+				var paths []string
+				for j := range 10 {
+					paths = append(paths, fmt.Sprintf("/p%d-%d/v1", i, j))
+				}
+				e.deployed("test", fmt.Sprint("p", i), paths...)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				stamp, err := e.Stamp(b.Context(), org)
+				e.ok(err)
+				x := deployment.NewIndex(stamp, "test")
+				e.ok(e.Fill(b.Context(), "/p0-7/v1", x))
+				m, _ := deployment.Find("/p0-7/v1", x)
+				_, err = e.Load(b.Context(), m.Route.Archive)
+				e.ok(err)
+			}
+		})
+	}
+}

@@ -182,7 +182,11 @@ func (k *Kind[T]) Delete(ctx context.Context, id ...string) (*T, error) {
 // write is the transaction of all writes: next gives what becomes of the
 // document, nil deletes it.
 func (k *Kind[T]) write(ctx context.Context, id []string, next func(old *T) (*T, error)) error {
-	return k.r.Update(ctx, id[0], func(tx *Tx) error {
+	update := k.r.Update
+	if k.spec.Commit == nil && !k.spec.Environment && !k.spec.Revokes {
+		update = k.r.outOfTurn
+	}
+	return update(ctx, id[0], func(tx *Tx) error {
 		old, mine, err := k.twice(tx, id)
 		if err != nil {
 			return err

@@ -169,7 +169,7 @@ func (r *Registry) putByPolicy(ctx context.Context, org string, scope entity.Map
 }
 
 func (r *Registry) putIntoMap(ctx context.Context, org string, scope entity.MapScope, name string, d store.Doc, override bool) (written bool, err error) {
-	err = r.Update(ctx, org, func(tx *Tx) error {
+	err = r.outOfTurn(ctx, org, func(tx *Tx) error {
 		written = false
 		if err := r.mapIn(tx, scope, name); err != nil {
 			return err

@@ -17,6 +17,7 @@ package registry
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ type Registry struct {
 	archives Archives
 	now      func() time.Time
 	jobs     map[string]Job
+	// turns are taken by transactions; an organization's is found by its hash.
+	turns [64]chan struct{}
+	seed  maphash.Seed
 
 	mu        sync.Mutex
 	listeners map[int]func(Change)
@@ -82,7 +86,10 @@ func WithClock(now func() time.Time) Option { return func(r *Registry) { r.now =
 // New returns the Registry of a store. It reads nothing. Without a cipher
 // entries of key value maps can be neither read nor written.
 func New(st *store.Store, cipher Cipher, opts ...Option) *Registry {
-	r := &Registry{store: st, cipher: cipher, archives: Archives{archive.New(st)}, now: time.Now, jobs: map[string]Job{}, listeners: map[int]func(Change){}}
+	r := &Registry{store: st, cipher: cipher, archives: Archives{archive.New(st)}, now: time.Now, jobs: map[string]Job{}, seed: maphash.MakeSeed(), listeners: map[int]func(Change){}}
+	for i := range r.turns {
+		r.turns[i] = make(chan struct{}, 1)
+	}
 	for _, o := range opts {
 		o(r)
 	}

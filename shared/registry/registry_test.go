@@ -462,12 +462,16 @@ func TestResources(t *testing.T) {
 func TestConcurrentWrites(t *testing.T) {
 	engines(t, func(t *testing.T, e *env) {
 		ctx := t.Context()
-		const n = 10
+		const n = 6
 		before := e.stamp().Version
 		var wg sync.WaitGroup
 		errs := make([]error, n)
 		for i := range n {
-			wg.Go(func() { errs[i] = e.TargetServers.Create(ctx, server("a.example"), org, "test", fmt.Sprint("s", i)) })
+			r := e.Registry
+			if i%2 == 0 { // another process
+				r = registry.New(store.New(e.driver), nil)
+			}
+			wg.Go(func() { errs[i] = r.TargetServers.Create(ctx, server("a.example"), org, "test", fmt.Sprint("s", i)) })
 		}
 		wg.Wait()
 		e.ok(errors.Join(errs...))

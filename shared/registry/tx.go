@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"time"
@@ -39,7 +40,35 @@ type config struct {
 
 // Update runs fn in a transaction on the organization. Like that of
 // store.Update, fn may run several times. Listeners are told after the commit.
+//
+// Transactions of one process on one organization take turns: most write its
+// stamp, so that at once they would only make each other start again.
 func (r *Registry) Update(ctx context.Context, org string, fn func(*Tx) error) error {
+	change, err := r.inTurn(ctx, org, fn)
+	if err == nil && change.Version != 0 {
+		r.notify(change)
+	}
+	return err
+}
+
+func (r *Registry) inTurn(ctx context.Context, org string, fn func(*Tx) error) (Change, error) {
+	turn := r.turns[maphash.String(r.seed, org)%uint64(len(r.turns))]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+		return r.update(ctx, org, fn)
+	case <-ctx.Done():
+		return Change{}, fmt.Errorf("wait to change organization %s: %w", org, ctx.Err())
+	}
+}
+
+// outOfTurn is Update for what leaves the stamp alone.
+func (r *Registry) outOfTurn(ctx context.Context, org string, fn func(*Tx) error) error {
+	_, err := r.update(ctx, org, fn)
+	return err
+}
+
+func (r *Registry) update(ctx context.Context, org string, fn func(*Tx) error) (Change, error) {
 	var change Change
 	err := r.store.Update(ctx, func(st store.Tx) error {
 		tx := &Tx{Tx: st, Organization: org, Now: r.now(), changed: map[string]bool{}, configs: map[string]*config{}}
@@ -50,10 +79,7 @@ func (r *Registry) Update(ctx context.Context, org string, fn func(*Tx) error) e
 		change, err = tx.flush()
 		return err
 	})
-	if err == nil && change.Version != 0 {
-		r.notify(change)
-	}
-	return err
+	return change, err
 }
 
 // Stamp is the organization's version stamp, an error of code NotFound if there
