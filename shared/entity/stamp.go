@@ -108,6 +108,9 @@ type Config struct {
 	Addons      *apigee.GoogleCloudApigeeV1AddonsConfig         `json:"addons,omitempty"`
 	Targets     map[string]*TargetServer                        `json:"targets,omitempty"`
 	References  map[string]*apigee.GoogleCloudApigeeV1Reference `json:"references,omitempty"`
+	// Keystores are the versions of the aliases of each keystore, "" where the
+	// version is not known: what a data plane must read.
+	Keystores map[string]map[string]string `json:"keystores,omitempty"`
 	// FlowHooks are the attached ones, by flow hook point.
 	FlowHooks map[string]*apigee.GoogleCloudApigeeV1FlowHook `json:"flowHooks,omitempty"`
 	// SharedFlows are the deployed ones by name.

@@ -149,10 +149,7 @@ func (r *Registry) environment() {
 			}
 			return nil
 		},
-		Commit: func(tx *Tx, id []string, old, v *apigee.GoogleCloudApigeeV1Keystore) error {
-			tx.Changed(id[1])
-			return nil
-		},
+		Commit: commitKeystore,
 	})
 	r.FlowHooks = NewKind(r, Spec[apigee.GoogleCloudApigeeV1FlowHook]{
 		Noun: "flow hook", Collection: "flowhooks", Environment: true,
