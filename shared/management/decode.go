@@ -295,6 +295,8 @@ func (f *fitter) fitInt(v any, t reflect.Type, path string, quoted bool) any {
 		text = v.String()
 	case string:
 		text = strings.TrimSpace(v)
+	case int64: // fitted before
+		text = strconv.FormatInt(v, 10)
 	}
 	n, err := strconv.ParseInt(text, 10, t.Bits())
 	if err != nil {
@@ -311,7 +313,7 @@ func (f *fitter) fitInt(v any, t reflect.Type, path string, quoted bool) any {
 
 func (f *fitter) fitFloat(v any, path string) any {
 	switch v := v.(type) {
-	case json.Number:
+	case json.Number, float64:
 		return v
 	case string:
 		if n, err := strconv.ParseFloat(strings.TrimSpace(v), 64); err == nil {

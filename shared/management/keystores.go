@@ -89,7 +89,11 @@ func (c *call) alias() (keystore.Alias, error) {
 	if !slices.Contains(ks.Aliases, c.param("alias")) {
 		return keystore.Alias{}, aliasNotFound(c.param("alias"), ks.Name)
 	}
-	return store.GetAlias(c.ctx(), scope, ks.Name, c.param("alias"))
+	config, err := c.config()
+	if err != nil {
+		return keystore.Alias{}, err
+	}
+	return store.GetAliasVersion(c.ctx(), scope, ks.Name, c.param("alias"), config.Keystores[ks.Name][c.param("alias")])
 }
 
 func aliasNotFound(alias, keystore string) error {
@@ -181,20 +185,7 @@ func createAlias(c *call) (any, error) {
 	if a, err = store.PutAlias(c.ctx(), scope, ks.Name, a); err != nil {
 		return nil, err
 	}
-	return a.Resource(c.Now()), c.enlist(a.Name)
-}
-
-// enlist enters an alias in its keystore: from then on it exists.
-func (c *call) enlist(alias string) error {
-	_, err := c.Registry.Keystores.Update(c.ctx(), func(ks *apigee.GoogleCloudApigeeV1Keystore) error {
-		if slices.Contains(ks.Aliases, alias) {
-			return entity.Errorf(entity.AlreadyExists, "alias %q already exists in keystore %q", alias, ks.Name)
-		}
-		ks.Aliases = append(ks.Aliases, alias)
-		slices.Sort(ks.Aliases)
-		return nil
-	}, c.ids("org", "env", "keystore")...)
-	return err
+	return a.Resource(c.Now()), c.Registry.PutAlias(c.ctx(), c.param("org"), c.param("env"), ks.Name, a.Name, a.Version, true)
 }
 
 // updateAlias replaces the certificates of an alias, which keeps its key.
@@ -218,7 +209,7 @@ func updateAlias(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.Resource(c.Now()), c.Registry.Touch(c.ctx(), c.param("org"), c.param("env"))
+	return a.Resource(c.Now()), c.Registry.PutAlias(c.ctx(), c.param("org"), c.param("env"), c.param("keystore"), a.Name, a.Version, false)
 }
 
 func deleteAlias(c *call) (any, error) {
@@ -226,15 +217,7 @@ func deleteAlias(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.Registry.Keystores.Update(c.ctx(), func(ks *apigee.GoogleCloudApigeeV1Keystore) error {
-		n := len(ks.Aliases)
-		ks.Aliases = slices.DeleteFunc(ks.Aliases, func(s string) bool { return s == a.Name })
-		if len(ks.Aliases) == n {
-			return aliasNotFound(a.Name, ks.Name)
-		}
-		return nil
-	}, c.ids("org", "env", "keystore")...)
-	if err != nil {
+	if err := c.Registry.RemoveAlias(c.ctx(), c.param("org"), c.param("env"), c.param("keystore"), a.Name); err != nil {
 		return nil, err
 	}
 	store, scope, err := c.keys()

@@ -42,7 +42,7 @@ func newAPI(t *testing.T, change ...func(*Options)) *api {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = driver.Close() })
-	a := &api{t: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	a := &api{t: t, now: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)}
 	clock := func() time.Time { return a.now }
 	keys := keymemory.New()
 	a.reg = registry.New(store.New(driver, store.WithClock(clock)), vault.New(keys), registry.WithClock(clock))
