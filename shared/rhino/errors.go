@@ -27,8 +27,28 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 func utf16Of(s string) []uint16 { return utf16.Encode([]rune(s)) }
 
-// Failure is an error of goja that a host met, as an *Error.
-func (r *Runtime) Failure(err error) error { return r.failure(err) }
+// Guard runs f, which uses values of scripts, outside of one. The error is an
+// *Error.
+func (r *Runtime) Guard(f func()) (err error) {
+	defer func() {
+		switch x := recover().(type) {
+		case nil:
+		case *goja.InterruptedError:
+			err = r.failure(x)
+		case *goja.StackOverflowError:
+			err = r.failure(x)
+		default:
+			panic(x)
+		}
+	}()
+	if thrown := r.Try(f); thrown != nil {
+		return r.failure(thrown)
+	}
+	return nil
+}
+
+// Ended reports whether the script was ended before its time.
+func (r *Runtime) Ended() bool { return r.watch.err() != nil }
 
 // failure words an error of goja as Rhino does.
 func (r *Runtime) failure(err error) *Error {

@@ -71,6 +71,13 @@ func (r *Runtime) boundStrings() {
 	}
 }
 
+// arrayLoops are the methods that go over all indexes without running any of
+// the script, whether there is something at them or not.
+var arrayLoops = []string{"concat", "copyWithin", "fill", "flat", "includes", "indexOf", "join", "lastIndexOf", "reverse", "shift",
+	"slice", "sort", "splice", "toLocaleString", "toString", "unshift"}
+
+// boundArrays keeps arrays and what looks like them (by a property length) from
+// being gone over when they claim to be very long.
 func (r *Runtime) boundArrays() {
 	bound := func(v goja.Value) {
 		o, ok := v.(*goja.Object)
@@ -82,7 +89,7 @@ func (r *Runtime) boundArrays() {
 		}
 	}
 	proto := r.prototype("Array")
-	for _, name := range []string{"fill", "join"} {
+	for _, name := range arrayLoops {
 		r.wrap(proto, name, func(call goja.FunctionCall) { bound(call.This) })
 	}
 	r.wrap(r.GlobalObject().Get("Array").(*goja.Object), "from", func(call goja.FunctionCall) { bound(call.Argument(0)) })

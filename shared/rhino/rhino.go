@@ -15,6 +15,11 @@
 // Also not there: java.* and Packages (ReferenceError, as in Apigee's sandbox),
 // importPackage, Rhino's let blocks, expression closures, array comprehensions
 // and conditional catch clauses, and __iterator__.
+//
+// goja cannot interrupt its built-in functions. Those that may run long on
+// little input (regular expressions, arrays and strings of a given length,
+// JSON) are bounded; a script that hides what it does from the compiler can
+// still keep one busy beyond its time.
 package rhino
 
 import (
@@ -161,9 +166,38 @@ func (n *features) scan(prog *ast.Program) {
 			n.mention(node.Value.String())
 		case *ast.RegExpLiteral:
 			n.regexps = true
+		case *ast.NewExpression:
+			n.arrays = n.arrays || makesArray(node.Callee, node.ArgumentList)
+		case *ast.CallExpression:
+			n.arrays = n.arrays || makesArray(node.Callee, node.ArgumentList)
+		case *ast.AssignExpression:
+			if d, ok := node.Left.(*ast.DotExpression); ok && d.Identifier.Name == "length" {
+				n.arrays = n.arrays || !isSmall(node.Right)
+			}
+		case *ast.PropertyKeyed:
+			if k, ok := node.Key.(*ast.StringLiteral); ok && k.Value == "length" {
+				n.arrays = true
+			}
 		}
 		return true
 	})
+}
+
+// makesArray reports whether a call makes an array of a length that may be
+// large.
+func makesArray(callee ast.Expression, args []ast.Expression) bool {
+	id, ok := callee.(*ast.Identifier)
+	return ok && id.Name == "Array" && len(args) == 1 && !isSmall(args[0])
+}
+
+// isSmall reports whether e is a number that is no problem as a length.
+func isSmall(e ast.Expression) bool {
+	n, ok := e.(*ast.NumberLiteral)
+	if !ok {
+		return false
+	}
+	i, ok := n.Value.(int64)
+	return ok && i <= 1_000_000
 }
 
 func (n *features) mention(name string) {
@@ -174,7 +208,7 @@ func (n *features) mention(name string) {
 		n.xml = true
 	case "repeat", "padStart", "padEnd":
 		n.strings = true
-	case "fill", "join", "from", "apply", "Array":
+	case "from", "apply":
 		n.arrays = true
 	case "RegExp", "match", "matchAll", "search":
 		n.regexps = true

@@ -143,21 +143,19 @@ func (b *body) xml() goja.Value {
 	return l.object
 }
 
-// flush writes changed objects back into their messages.
-func (c *call) flush() error {
+// flush writes changed objects back into their messages. It throws what
+// JSON.stringify throws.
+func (c *call) flush() {
 	for _, l := range c.bodies {
 		if !l.writable || !l.current() {
 			continue
 		}
-		if err := c.flushJSON(l); err != nil {
-			return err
-		}
+		c.flushJSON(l)
 		if l.xml != nil && l.xml.Changed() {
 			l.write([]byte(l.xml.String()))
 			l.xml.Saved()
 		}
 	}
-	return nil
 }
 
 func (l *liveBody) write(data []byte) {
@@ -165,10 +163,10 @@ func (l *liveBody) write(data []byte) {
 	l.data, _ = l.m.Content()
 }
 
-func (c *call) flushJSON(l *liveBody) error {
+func (c *call) flushJSON(l *liveBody) {
 	o, ok := l.json.(*goja.Object)
 	if !ok || !c.mutates {
-		return nil
+		return
 	}
 	if l.plain == nil {
 		l.plain = []byte("{}")
@@ -179,11 +177,10 @@ func (c *call) flushJSON(l *liveBody) error {
 	}
 	now, err := o.MarshalJSON()
 	if err != nil {
-		return c.rt.Failure(err)
+		panic(err) // thrown by the script's toJSON, or for a cycle
 	}
 	if !bytes.Equal(now, l.plain) {
 		l.write(now)
 		l.plain = bytes.Clone(now)
 	}
-	return nil
 }

@@ -119,11 +119,17 @@ func (c *call) print(call goja.FunctionCall) goja.Value {
 
 // finish writes back what the script left changed. err is how it ended.
 func (c *call) finish(err error) error {
-	c.session.save(c)
-	if ended := c.flush(); err == nil {
-		return ended
+	if c.rt.Ended() || c.session == nil && c.bodies == nil {
+		return err
 	}
-	return err
+	ended := c.rt.Guard(func() {
+		c.session.save(c)
+		c.flush()
+	})
+	if err != nil {
+		return err
+	}
+	return ended
 }
 
 // readOnly is a dynamic object that cannot be changed. What assigns to it has

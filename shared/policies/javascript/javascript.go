@@ -136,6 +136,9 @@ func (s *step) outcome(c *call, err error) error {
 	if c.ctx.Err() != nil {
 		return c.ctx.Err()
 	}
+	if end, ok := c.ctx.Deadline(); ok && errors.Is(err, rhino.ErrTime) && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
 	text := `Javascript runtime error: "` + err.Error() + `"`
 	if errors.Is(err, rhino.ErrTime) {
 		text = fmt.Sprintf("Javascript runtime exceeded limit of %dms", s.limit.Milliseconds())
