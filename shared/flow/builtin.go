@@ -21,6 +21,11 @@ const (
 // prefix (propertyset.SET.KEY) are resolved from first and rest.
 func builtin(name, first, rest string) (access, bool) {
 	switch first {
+	case "private":
+		// private.propertyset.SET.KEY is the same, kept out of debug sessions.
+		if s, ok := strings.CutPrefix(rest, "propertyset."); ok {
+			return builtin(name, "propertyset", s)
+		}
 	case "propertyset":
 		set, key, ok := strings.Cut(rest, ".")
 		if !ok {
