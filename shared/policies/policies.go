@@ -9,8 +9,13 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/assignmessage"
 	"github.com/perigee-gateway/perigee/shared/policies/basicauthentication"
 	"github.com/perigee-gateway/perigee/shared/policies/cors"
+	"github.com/perigee-gateway/perigee/shared/policies/decodejws"
+	"github.com/perigee-gateway/perigee/shared/policies/decodejwt"
 	"github.com/perigee-gateway/perigee/shared/policies/extractvariables"
 	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
+	"github.com/perigee-gateway/perigee/shared/policies/generatejws"
+	"github.com/perigee-gateway/perigee/shared/policies/generatejwt"
+	"github.com/perigee-gateway/perigee/shared/policies/hmac"
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
 	"github.com/perigee-gateway/perigee/shared/policies/javascript"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
@@ -19,6 +24,8 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
+	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
+	"github.com/perigee-gateway/perigee/shared/policies/verifyjwt"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -30,8 +37,13 @@ var All = []policy.Kind{
 	assignmessage.Kind,
 	basicauthentication.Kind,
 	cors.Kind,
+	decodejws.Kind,
+	decodejwt.Kind,
 	extractvariables.Kind,
 	flowcallout.Kind,
+	generatejws.Kind,
+	generatejwt.Kind,
+	hmac.Kind,
 	httpmodifier.Kind,
 	javascript.Kind,
 	keyvaluemapoperations.Kind,
@@ -40,4 +52,6 @@ var All = []policy.Kind{
 	servicecallout.Kind,
 	spikearrest.Kind,
 	verifyapikey.Kind,
+	verifyjws.Kind,
+	verifyjwt.Kind,
 }

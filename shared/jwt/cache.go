@@ -1,0 +1,51 @@
+package jwt
+
+import (
+	"crypto/sha256"
+	"sync"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Bounds of the cache of verified tokens, of all policies together.
+const (
+	maxCachedToken = 16 << 10 // bytes of a token; longer ones are verified each time
+	maxCachedTotal = 32 << 20 // bytes, about
+)
+
+// verifiedTokens keeps tokens whose signature was verified, by the SHA-256 of
+// the policy's salt and the token. Only asymmetric signatures are kept: a MAC
+// costs no more than the look-up. An entry says nothing of expiry and claims,
+// which are checked at each use, and counts only while the policy's key has the
+// same fingerprint.
+var verifiedTokens = sync.OnceValue(func() *otter.Cache[[sha256.Size]byte, *verified] {
+	return otter.Must(&otter.Options[[sha256.Size]byte, *verified]{
+		MaximumWeight: maxCachedTotal,
+		Weigher:       func(_ [sha256.Size]byte, d *verified) uint32 { return d.weight },
+	})
+})
+
+// cacheID is the token's place in the cache; ok is false if it is not kept.
+func (v *JWTVerifier) cacheID(token string) (id [sha256.Size]byte, ok bool) {
+	if v.Encryption != nil || v.Signatures[0].Symmetric() || len(token) > maxCachedToken {
+		return id, false
+	}
+	// On the stack for tokens of usual size.
+	b := append(make([]byte, 0, 2<<10), v.salt[:]...)
+	return sha256.Sum256(append(b, token...)), true
+}
+
+func seen(id [sha256.Size]byte) *verified {
+	d, _ := verifiedTokens().GetIfPresent(id)
+	return d
+}
+
+// remember keeps d. The text of the claims is held about twice over, and each
+// variable has a name.
+func remember(id [sha256.Size]byte, d *verified, size int) {
+	d.weight = uint32(3*size + 160*len(d.vars) + 512)
+	verifiedTokens().Set(id, d)
+}
+
+// forget drops a token that will not be good again.
+func forget(id [sha256.Size]byte) { verifiedTokens().Invalidate(id) }
