@@ -82,10 +82,6 @@ type Grant struct {
 	Caller *flow.Caller
 }
 
-// Tokens is the OAuth 2.0 service. Its methods are with the OAuthV2 policy's
-// own contract.
-type Tokens interface{}
-
 // Entities reads registry entities for AccessEntity.
 type Entities interface {
 	// Entity is the profile of an entity; found is false if there is none, also
