@@ -47,6 +47,12 @@ func (u *usage) scan(prog *ast.Program) {
 			case "httpClient":
 				u.client = true
 			}
+		case *ast.PropertyShort: // const {content} = request
+			u.loose = u.loose || isBody(n.Name.Name.String())
+		case *ast.PropertyKeyed:
+			if s, ok := n.Key.(*ast.StringLiteral); ok {
+				u.loose = u.loose || isBody(s.Value.String())
+			}
 		case *ast.AssignExpression:
 			u.assigned(n.Left)
 		case *ast.UnaryExpression:
@@ -93,16 +99,9 @@ func (u *usage) call(n *ast.CallExpression) bool {
 		u.variable(n.ArgumentList[0])
 	}
 	for _, a := range n.ArgumentList {
-		rhino.Walk(a, func(n ast.Node) bool { u.again(n); return false })
+		u.scan(&ast.Program{Body: []ast.Statement{&ast.ExpressionStatement{Expression: a}}})
 	}
 	return false
-}
-
-// again scans an argument of an accessor.
-func (u *usage) again(n ast.Node) {
-	if e, ok := n.(ast.Expression); ok {
-		u.scan(&ast.Program{Body: []ast.Statement{&ast.ExpressionStatement{Expression: e}}})
-	}
 }
 
 func isAccessor(name string) bool {
@@ -185,18 +184,27 @@ func (u *usage) side(name string) {
 	}
 }
 
+// isBody reports whether a member called name leads to a body.
+func isBody(name string) bool {
+	switch name {
+	case "content", "body", "asJSON", "asXML", "asForm", "formParams":
+		return true
+	}
+	return false
+}
+
 // member notes a property that is read or written.
 func (u *usage) member(of ast.Expression, name string) {
 	switch name {
-	case "content", "body", "asJSON", "asXML", "asForm", "formParams":
 	case "push", "pop", "shift", "unshift", "splice", "sort", "reverse", "fill", "copyWithin",
 		"assign", "defineProperty", "defineProperties", "setPrototypeOf":
 		u.mutates = true
 		return
-	default:
-		if isAccessor(name) { // not called: it may be called under another name
-			u.request, u.response = true, true
-		}
+	}
+	if isAccessor(name) { // not called: it may be called under another name
+		u.request, u.response = true, true
+	}
+	if !isBody(name) {
 		return
 	}
 	switch owner(of) {
