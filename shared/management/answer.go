@@ -161,7 +161,11 @@ func (c *call) fail(err error) {
 	e := errorBody{Status: codeOf(err), Message: messageOf(err), Details: detailsOf(err)}
 	e.Code = statusOf[e.Status]
 	if e.Code >= http.StatusInternalServerError {
-		c.Log.LogAttrs(c.ctx(), slog.LevelError, "call failed", slog.String("method", c.r.Method), slog.String("path", c.r.URL.Path), slog.Any("error", err))
+		attrs := []slog.Attr{slog.String("method", c.r.Method), slog.Any("error", err)}
+		if c.route != nil {
+			attrs = append(attrs, slog.String("resource", c.resource()))
+		}
+		c.Log.LogAttrs(c.ctx(), slog.LevelError, "call failed", attrs...)
 	}
 	if e.Status == unauthenticated {
 		c.w.Header().Set("WWW-Authenticate", `Bearer realm="https://accounts.google.com/"`)

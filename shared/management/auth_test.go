@@ -135,7 +135,7 @@ func TestAudit(t *testing.T) {
 	if a.changed != 1 {
 		t.Errorf("Changed was called %d times", a.changed)
 	}
-	for _, text := range []string{"msg=changed", "caller=me@example.com", "permission=keyvaluemaps.create", "method=POST", "resource=organizations/acme/keyvaluemaps"} {
+	for _, text := range []string{"msg=changed", "caller=me@example.com", "permission=keyvaluemaps.create", "method=POST", "resource=organizations/acme/keyvaluemaps", "name=m"} {
 		if !strings.Contains(a.log.String(), text) {
 			t.Errorf("log lacks %s: %s", text, &a.log)
 		}

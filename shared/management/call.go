@@ -22,6 +22,7 @@ type call struct {
 	params map[string]string
 	who    Principal
 	stamp  *entity.Stamp // of the organization in the path
+	made   string        // name of what the call creates in the path's collection
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -84,12 +85,15 @@ func (c *call) resource() string {
 // audit writes a line for each change and each attempt at one. The query is left
 // out, as passwords come in it.
 func (c *call) audit(err error) {
-	if !c.changes() || c.who.Name == "" && err == nil {
+	if !c.changes() {
 		return
 	}
 	attrs := []slog.Attr{
 		slog.String("caller", c.who.Name), slog.String("permission", c.route.permission),
 		slog.String("method", c.r.Method), slog.String("resource", c.resource()), slog.String("remote", c.r.RemoteAddr),
+	}
+	if c.made != "" {
+		attrs = append(attrs, slog.String("name", c.made))
 	}
 	if err != nil {
 		code := codeOf(err)

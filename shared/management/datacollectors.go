@@ -26,7 +26,7 @@ func createDataCollector(c *call) (any, error) {
 	if err := c.decode(v, "createdAt", "lastModifiedAt"); err != nil {
 		return nil, err
 	}
-	name, err := named("data collector", v.Name, c.query.Get("dataCollectorId"))
+	name, err := c.named("data collector", v.Name, c.query.Get("dataCollectorId"))
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func createGroup(c *call) (any, error) {
 	if err := c.decode(g); err != nil {
 		return nil, err
 	}
-	name, err := named("environment group", g.Name, c.query.Get("name"))
+	name, err := c.named("environment group", g.Name, c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,7 @@ func attach(c *call) (any, error) {
 	if err := c.decode(body); err != nil {
 		return nil, err
 	}
+	c.made = body.Environment
 	a, err := c.Registry.Attach(c.ctx(), c.param("org"), c.param("group"), body.Environment)
 	if err != nil {
 		return nil, err

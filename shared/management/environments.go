@@ -32,7 +32,7 @@ func createEnvironment(c *call) (any, error) {
 	if err := c.decode(e); err != nil {
 		return nil, err
 	}
-	name, err := named("environment", e.Name, c.query.Get("name"))
+	name, err := c.named("environment", e.Name, c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}

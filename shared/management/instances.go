@@ -37,7 +37,7 @@ func createInstance(c *call) (any, error) {
 	if err := c.decode(&v.GoogleCloudApigeeV1Instance); err != nil {
 		return nil, err
 	}
-	name, err := named("instance", v.Name, c.query.Get("name"))
+	name, err := c.named("instance", v.Name, c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,7 @@ func attachInstance(c *call) (any, error) {
 	if err := c.decode(body); err != nil {
 		return nil, err
 	}
+	c.made = body.Environment
 	a, err := c.Registry.AttachInstance(c.ctx(), c.param("org"), c.param("instance"), body.Environment)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func createKeystore(c *call) (any, error) {
 	if err := c.decode(ks); err != nil {
 		return nil, err
 	}
-	name, err := named("keystore", ks.Name, c.query.Get("name"))
+	name, err := c.named("keystore", ks.Name, c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func createAlias(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(ks.Aliases, a.Name) {
+	if c.made = a.Name; slices.Contains(ks.Aliases, a.Name) {
 		return nil, entity.Errorf(entity.AlreadyExists, "alias %q already exists in keystore %q", a.Name, ks.Name)
 	}
 	// One that is not listed is what a failed call left; nobody can see it.

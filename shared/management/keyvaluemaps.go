@@ -39,6 +39,7 @@ func createMap(c *call) (any, error) {
 	if err := c.decode(m, "entry"); err != nil {
 		return nil, err
 	}
+	c.made = m.Name
 	return m, c.Registry.Maps.Create(c.ctx(), m, c.mapID(m.Name)...)
 }
 
@@ -107,6 +108,7 @@ func createEntry(c *call) (any, error) {
 	if err := c.decode(e); err != nil {
 		return nil, err
 	}
+	c.made = e.Name
 	return shownEntry(e), c.Registry.CreateEntry(c.ctx(), c.param("org"), c.mapScope(), c.param("map"), e)
 }
 

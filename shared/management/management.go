@@ -17,8 +17,10 @@ package management
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
@@ -86,7 +88,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{server: s, w: w, r: r, query: r.URL.Query()}
-	answer, err := c.run()
+	answer, err := c.safely()
 	if err == nil && c.changes() {
 		s.Changed()
 	}
@@ -106,6 +108,16 @@ func health(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 	_, _ = w.Write([]byte("ok\n"))
+}
+
+// safely is run, with a panic for an error.
+func (c *call) safely() (answer any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.run()
 }
 
 // run finds the route, checks the caller and calls the handler.

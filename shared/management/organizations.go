@@ -55,6 +55,7 @@ func createOrganization(c *call) (any, error) {
 	if err := c.decode(o); err != nil {
 		return nil, err
 	}
+	c.made = o.Name
 	if err := c.Registry.Organizations.Create(c.ctx(), o, o.Name); err != nil {
 		return nil, err
 	}

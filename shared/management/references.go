@@ -50,7 +50,7 @@ func createReference(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := named("reference", v.Name, c.query.Get("name"))
+	name, err := c.named("reference", v.Name, c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}

@@ -60,26 +60,23 @@ func (res resource[T]) create(c *call) (any, error) {
 	if err := c.decode(v, res.ignored...); err != nil {
 		return nil, err
 	}
-	name, err := res.named(c, *res.name(v))
+	name, err := c.named(res.noun, *res.name(v), c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}
 	return res.answer(v, res.of(c).Create(c.ctx(), v, append(c.ids(res.scope...), name)...))
 }
 
-// named is the name of what is created.
-func (res resource[T]) named(c *call, inBody string) (string, error) {
-	return named(res.noun, inBody, c.query.Get("name"))
-}
-
-// named is the one name that is given, in the body or the query.
-func named(noun, inBody, inQuery string) (string, error) {
+// named is the name of what is created: the one that is given, in the body or
+// the query. It is what the audit line says was made.
+func (c *call) named(noun, inBody, inQuery string) (string, error) {
 	switch {
 	case inBody == "":
-		return inQuery, nil
+		inBody = inQuery
 	case inQuery != "" && inQuery != inBody:
 		return "", invalid("the %s is named %q in the body and %q in the query", noun, inBody, inQuery)
 	}
+	c.made = inBody
 	return inBody, nil
 }
 

@@ -43,6 +43,7 @@ func createResourceFile(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.made = c.query.Get("type") + "/" + c.query.Get("name")
 	f, err := c.Registry.CreateResource(c.ctx(), c.param("org"), c.param("env"), c.query.Get("type"), c.query.Get("name"), data)
 	if err != nil {
 		return nil, err

@@ -119,10 +119,12 @@ func (b bundles) create(c *call) (any, error) {
 	if action == "validate" {
 		return b.validated(c, u, warnings)
 	}
+	c.made = u.Name
 	rev, err := c.Deployments.Import(c.ctx(), *u)
 	if err != nil {
 		return nil, err
 	}
+	c.made += "/revisions/" + rev.Revision
 	return withWarnings(shown(rev), warnings)
 }
 
@@ -131,7 +133,7 @@ func (b bundles) createEmpty(c *call) (any, error) {
 	if err := c.decode(body); err != nil {
 		return nil, err
 	}
-	name, err := named(b.kind.String(), body.Name, c.query.Get("name"))
+	name, err := c.named(b.kind.String(), body.Name, c.query.Get("name"))
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,7 @@ func createAPIDoc(c *call) (any, error) {
 		return nil, err
 	}
 	d.Id = number()
+	c.made = numeral(d.Id)
 	if err := c.stored.sites.Put(c.ctx(), &site{ID: c.param("site")}, c.ids("org", "site")...); err != nil {
 		return nil, err
 	}
@@ -155,6 +156,7 @@ func createCategory(c *call) (any, error) {
 		return nil, err
 	}
 	v.Id = uuid.NewString()
+	c.made = v.Id
 	return portal(v), c.stored.categories.Create(c.ctx(), v, c.categoryID(v.Id)...)
 }
 

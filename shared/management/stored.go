@@ -88,6 +88,7 @@ func createReport(c *call) (any, error) {
 	}
 	now := entity.Millis(c.Now())
 	r.Name, r.Organization, r.CreatedAt, r.LastModifiedAt = uuid.NewString(), c.param("org"), now, now
+	c.made = r.Name
 	return r, c.stored.reports.Create(c.ctx(), r, c.param("org"), reportKind, r.Name)
 }
 
@@ -139,6 +140,7 @@ func createTraceOverride(c *call) (any, error) {
 		return nil, invalid("apiProxy of the trace configuration override is missing")
 	}
 	o.Name = uuid.NewString()
+	c.made = o.Name
 	return o, c.stored.overrides.Create(c.ctx(), o, c.param("org"), overrideKind, c.param("env"), o.Name)
 }
 
