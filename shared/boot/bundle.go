@@ -50,7 +50,7 @@ func (h *Host) DeployBundle(ctx context.Context, env, path string) (*Live, error
 		return nil, err
 	}
 	_, err = h.Deployments.Deploy(ctx, deployment.Request{
-		Organization: org, Environment: env, Kind: kind, Name: name, Revision: rev.Revision, Override: true,
+		Organization: org, Environment: env, Kind: kind, Name: name, Revision: rev.Revision, Override: true, HostIdentity: true,
 	})
 	if err != nil {
 		return nil, err

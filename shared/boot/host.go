@@ -120,9 +120,13 @@ func openKeystore(s string) (keystore.Driver, error) {
 }
 
 // Ensure makes the organization, the environment and an environment group that
-// leads to it, where they do not exist.
+// leads to it, where they do not exist, and finishes what a crash left undone.
 func (h *Host) Ensure(ctx context.Context, env string) error {
 	org := h.Config.Organization
+	alone := strings.HasPrefix(h.Config.Store, "embedded:")
+	if err := h.Registry.FinishJobs(ctx, org, alone); err != nil {
+		return err
+	}
 	if err := h.Registry.EnsureOrganization(ctx, org); err != nil {
 		return err
 	}
@@ -228,6 +232,9 @@ func Management(ctx context.Context, c Config) (http.Handler, error) {
 	h, err := Open(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if err := h.Registry.FinishJobs(ctx, c.Organization, false); err != nil {
+		h.Log.Warn("what a crash left undone stays so for now", "error", err)
 	}
 	return h.ManagementHandler(), nil
 }

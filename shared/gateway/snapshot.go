@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
+	"github.com/perigee-gateway/perigee/shared/registry"
 )
 
 // Source is what the gateway reads; *deployment.Source is one. A cold start is
@@ -132,6 +134,12 @@ func (g *Gateway) check(ctx context.Context, path string) {
 // read reads the stamp, and if it differs from that of the current snapshot,
 // makes a new one and what path needs of it.
 func (g *Gateway) read(ctx context.Context, path string) (*snapshot, error) {
+	return g.readAgain(ctx, path, 3)
+}
+
+// readAgain is read with so many tries: what a stamp leads to may change while it
+// is read, then the stamp did too.
+func (g *Gateway) readAgain(ctx context.Context, path string, tries int) (*snapshot, error) {
 	stamp, err := g.source.Stamp(ctx, g.opts.Organization)
 	if err != nil {
 		return nil, fmt.Errorf("organization %s: %w", g.opts.Organization, err)
@@ -141,7 +149,9 @@ func (g *Gateway) read(ctx context.Context, path string) (*snapshot, error) {
 		return old, nil
 	}
 	s := g.build(stamp, old)
-	if err := g.source.Fill(ctx, path, s.indexes(s.all)...); err != nil {
+	if err := g.source.Fill(ctx, path, s.indexes(s.all)...); errors.Is(err, registry.ErrChanged) && tries > 1 {
+		return g.readAgain(ctx, path, tries-1)
+	} else if err != nil {
 		return nil, err
 	}
 	s.publish()
@@ -239,7 +249,14 @@ func (s *snapshot) find(ctx context.Context, envs []string, path string) (route,
 	}
 	// Once more than the depth of a split index there is nothing left to read.
 	for range 3 {
-		if err := s.g.source.Fill(ctx, path, s.indexes(envs)...); err != nil {
+		err := s.g.source.Fill(ctx, path, s.indexes(envs)...)
+		if errors.Is(err, registry.ErrChanged) {
+			s.g.Invalidate()
+			if next, err := s.g.snapshot(ctx, path); err == nil && next != s {
+				return next.find(ctx, envs, path)
+			}
+		}
+		if err != nil {
 			if m, known := s.before(envs, path); known {
 				return s.route(m), nil
 			}
