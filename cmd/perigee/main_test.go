@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"perigee": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+		},
+	})
+}
+
+// TestScripts runs testdata/*.txtar: command lines of the real program and what
+// they print. Besides testscript's own commands there are
+//
+//	freeports VAR...             sets variables to addresses nobody listens on
+//	get URL PATTERN              asks until the answer, "STATUS BODY", matches
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("XDG_CACHE_HOME", e.WorkDir+"/cache")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"freeports": freePorts,
+			"get":       get,
+		},
+	})
+}
+
+func freePorts(ts *testscript.TestScript, _ bool, vars []string) {
+	for _, v := range vars {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Setenv(v, l.Addr().String())
+		ts.Check(l.Close())
+	}
+}
+
+// get waits up to half a minute: the process under test has to start first.
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: get URL PATTERN")
+	}
+	want := regexp.MustCompile(args[1])
+	last := ""
+	for range 300 {
+		if last = answer(args[0]); want.MatchString(last) {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("%s gave %q, want %s", args[0], last, want)
+}
+
+func answer(url string) string {
+	resp, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return strconv.Itoa(resp.StatusCode) + " " + strings.TrimSpace(string(body))
+}
