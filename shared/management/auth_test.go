@@ -24,6 +24,11 @@ func (m member) Authenticate(*http.Request) (Principal, error) {
 	return Principal{Name: "me@example.com", Roles: map[string]Role{"acme": Role(m)}}, nil
 }
 
+// panicking does.
+type panicking struct{}
+
+func (panicking) Authenticate(*http.Request) (Principal, error) { panic("oops") }
+
 // filled is the pattern of a route with values in it.
 func filled(r *route) string {
 	path := r.pattern

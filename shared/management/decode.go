@@ -2,6 +2,8 @@ package management
 
 import (
 	"bytes"
+	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,15 +25,45 @@ const maxDepth = 64
 
 // body reads the request's body, which may have at most limit bytes.
 func (c *call) body(limit int64) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	if err := c.bound(limit); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(c.r.Body)
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, invalid("Request payload size exceeds the limit: %d bytes.", limit)
+		return nil, tooLarge(limit)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read body: %w", err)
+		return nil, unread(err)
 	}
 	return data, nil
+}
+
+// bound limits the body, which may be compressed, to limit bytes both as it is
+// sent and as it is read.
+func (c *call) bound(limit int64) error {
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit)
+	switch encoding := strings.ToLower(c.r.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+		return nil
+	case "gzip":
+		zr, err := gzip.NewReader(c.r.Body)
+		if err != nil {
+			return unread(err)
+		}
+		c.r.Body = http.MaxBytesReader(c.w, zr, limit)
+		return nil
+	default:
+		return invalid("Content-Encoding %q is not supported", encoding)
+	}
+}
+
+// unread is the error for a body that ends early or is not what it says.
+func unread(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return invalid("the request body cannot be read: %s", err)
 }
 
 // mediaType is the body's type in lower case without parameters.

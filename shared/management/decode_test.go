@@ -1,6 +1,8 @@
 package management
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"net/http/httptest"
 	"reflect"
@@ -91,6 +93,23 @@ func TestDecodeRefuses(t *testing.T) {
 	if err == nil || codeOf(err) != entity.InvalidArgument {
 		t.Errorf("large body: %v", err)
 	}
+}
+
+func TestCompressedBody(t *testing.T) {
+	a := newAPI(t)
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	_, _ = w.Write([]byte(`{"name":"m"}`))
+	_ = w.Close()
+	a.do("POST", "keyvaluemaps", buf.String(), "Content-Encoding", "gzip").want(200, `"name":"m"`)
+	a.do("POST", "keyvaluemaps", buf.String()[:12], "Content-Encoding", "gzip").want(400)
+	a.do("POST", "keyvaluemaps", `{"name":"n"}`, "Content-Encoding", "gzip").want(400)
+	a.do("POST", "keyvaluemaps", `{"name":"n"}`, "Content-Encoding", "br").want(400, "not supported")
+	buf.Reset()
+	w.Reset(&buf)
+	_, _ = w.Write(bytes.Repeat([]byte(" "), maxJSON+1))
+	_ = w.Close()
+	a.do("POST", "keyvaluemaps", buf.String(), "Content-Encoding", "gzip").want(400, "exceeds the limit")
 }
 
 func TestPatch(t *testing.T) {

@@ -48,7 +48,7 @@ func newAPI(t *testing.T, change ...func(*Options)) *api {
 	a.reg = registry.New(store.New(driver, store.WithClock(clock)), vault.New(keys), registry.WithClock(clock))
 	opts := Options{
 		Registry: a.reg, Deployments: deployment.New(a.reg), Keystore: keystore.New(keys, keystore.WithClock(clock)),
-		Log: slog.New(slog.NewTextHandler(&a.log, nil)), Now: clock, Changed: func() { a.changed++ },
+		Log: logInto(a), Now: clock, Changed: func() { a.changed++ },
 		Validate: func(_ context.Context, _, env string, b *bundle.Bundle) bundle.Problems {
 			var ps bundle.Problems
 			for _, p := range b.Policies {
@@ -79,6 +79,9 @@ func newAPI(t *testing.T, change ...func(*Options)) *api {
 	}
 	return a
 }
+
+// logInto is a log into the buffer of a.
+func logInto(a *api) *slog.Logger { return slog.New(slog.NewTextHandler(&a.log, nil)) }
 
 // reply is an answer.
 type reply struct {

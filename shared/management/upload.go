@@ -39,7 +39,9 @@ func (c *call) upload(limit int64) (*upload, error) {
 		data, err := c.body(limit)
 		return &upload{parts: map[string][]byte{"": data}}, err
 	}
-	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, limit+maxForm)
+	if err := c.bound(limit + maxForm); err != nil {
+		return nil, err
+	}
 	form, err := c.r.MultipartReader()
 	if err != nil {
 		return nil, invalid("the multipart body cannot be read: %s", err)
