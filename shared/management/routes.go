@@ -29,6 +29,13 @@ const (
 	aliasPath       = keystorePath + "/aliases/{alias}"
 	sitePath        = orgPath + "/sites/{site}"
 	deploymentsPath = "/revisions/{rev}/deployments"
+
+	productPath      = orgPath + "/apiproducts/{product}"
+	developerPath    = orgPath + "/developers/{dev}"
+	developerAppPath = developerPath + "/apps/{app}"
+	appGroupPath     = orgPath + "/appgroups/{appgroup}"
+	groupAppPath     = appGroupPath + "/apps/{app}"
+	keyPath          = "/keys/{consumerKey}"
 )
 
 // routes is every route there is. A test walks it.
@@ -202,6 +209,78 @@ var routes = []route{
 	{method: "GET", pattern: orgPath + "/datacollectors/{datacollector}", permission: "datacollectors.get", role: Viewer, handle: dataCollectors.get},
 	{method: "PATCH", pattern: orgPath + "/datacollectors/{datacollector}", permission: "datacollectors.update", role: Developer, handle: dataCollectors.patch},
 	{method: "DELETE", pattern: orgPath + "/datacollectors/{datacollector}", permission: "datacollectors.delete", role: Developer, handle: dataCollectors.delete},
+
+	// API products and rate plans.
+	{method: "GET", pattern: orgPath + "/apiproducts", permission: "apiproducts.list", role: Viewer, handle: listProducts},
+	{method: "POST", pattern: orgPath + "/apiproducts", permission: "apiproducts.create", role: Developer, handle: createProduct},
+	{method: "GET", pattern: productPath, permission: "apiproducts.get", role: Viewer, handle: getProduct},
+	{method: "PUT", pattern: productPath, permission: "apiproducts.update", role: Developer, handle: updateProduct},
+	{method: "DELETE", pattern: productPath, permission: "apiproducts.delete", role: Developer, handle: deleteProduct},
+	{method: "POST", pattern: productPath + ":move", permission: "apiproducts.update", role: Developer, handle: moveProduct},
+	{method: "POST", pattern: productPath + "/:move", permission: "apiproducts.update", role: Developer, handle: moveProduct}, // as apigeecli writes it
+	{method: "GET", pattern: productPath + "/attributes", permission: "apiproductattributes.list", role: Viewer, handle: productAttributes.list},
+	{method: "POST", pattern: productPath + "/attributes", permission: "apiproductattributes.updateAll", role: Developer, handle: productAttributes.replace},
+	{method: "GET", pattern: productPath + "/attributes/{attribute}", permission: "apiproductattributes.get", role: Viewer, handle: productAttributes.one},
+	{method: "POST", pattern: productPath + "/attributes/{attribute}", permission: "apiproductattributes.update", role: Developer, handle: productAttributes.set},
+	{method: "DELETE", pattern: productPath + "/attributes/{attribute}", permission: "apiproductattributes.delete", role: Developer, handle: productAttributes.delete},
+	{method: "GET", pattern: productPath + "/rateplans", permission: "rateplans.list", role: Viewer, handle: listRatePlans},
+	{method: "POST", pattern: productPath + "/rateplans", permission: "rateplans.create", role: Developer, handle: createRatePlan},
+	{method: "GET", pattern: productPath + "/rateplans/{plan}", permission: "rateplans.get", role: Viewer, handle: getRatePlan},
+	{method: "PUT", pattern: productPath + "/rateplans/{plan}", permission: "rateplans.update", role: Developer, handle: updateRatePlan},
+	{method: "DELETE", pattern: productPath + "/rateplans/{plan}", permission: "rateplans.delete", role: Developer, handle: deleteRatePlan},
+
+	// Developers and app groups.
+	{method: "GET", pattern: orgPath + "/developers", permission: "developers.list", role: Viewer, handle: listDevelopers},
+	{method: "POST", pattern: orgPath + "/developers", permission: "developers.create", role: Developer, handle: createDeveloper},
+	{method: "GET", pattern: developerPath, permission: "developers.get", role: Viewer, handle: getDeveloper},
+	{method: "POST", pattern: developerPath, permission: "developers.update", role: Developer, handle: setDeveloperStatus},
+	{method: "PUT", pattern: developerPath, permission: "developers.update", role: Developer, handle: updateDeveloper},
+	{method: "DELETE", pattern: developerPath, permission: "developers.delete", role: Developer, handle: deleteDeveloper},
+	{method: "GET", pattern: developerPath + "/attributes", permission: "developerattributes.list", role: Viewer, handle: developerAttributes.list},
+	{method: "POST", pattern: developerPath + "/attributes", permission: "developerattributes.updateAll", role: Developer, handle: developerAttributes.replace},
+	{method: "GET", pattern: developerPath + "/attributes/{attribute}", permission: "developerattributes.get", role: Viewer, handle: developerAttributes.one},
+	{method: "POST", pattern: developerPath + "/attributes/{attribute}", permission: "developerattributes.update", role: Developer, handle: developerAttributes.set},
+	{method: "DELETE", pattern: developerPath + "/attributes/{attribute}", permission: "developerattributes.delete", role: Developer, handle: developerAttributes.delete},
+	{method: "GET", pattern: orgPath + "/appgroups", permission: "appgroups.list", role: Viewer, handle: listAppGroups},
+	{method: "POST", pattern: orgPath + "/appgroups", permission: "appgroups.create", role: Developer, handle: createAppGroup},
+	{method: "GET", pattern: appGroupPath, permission: "appgroups.get", role: Viewer, handle: getAppGroup},
+	{method: "PUT", pattern: appGroupPath, permission: "appgroups.update", role: Developer, handle: updateAppGroup},
+	{method: "DELETE", pattern: appGroupPath, permission: "appgroups.delete", role: Developer, handle: deleteAppGroup},
+
+	// Apps and their keys. They come with their secrets, so that viewers do not see
+	// them.
+	{method: "GET", pattern: orgPath + "/apps", permission: "apps.list", role: Developer, handle: listApps},
+	{method: "GET", pattern: orgPath + "/apps/{app}", permission: "apps.get", role: Developer, handle: getAppByID},
+	{method: "GET", pattern: developerPath + "/apps", permission: "developerapps.list", role: Developer, handle: listDeveloperApps},
+	{method: "POST", pattern: developerPath + "/apps", permission: "developerapps.create", role: Developer, handle: createApp},
+	{method: "GET", pattern: developerAppPath, permission: "developerapps.get", role: Developer, handle: getApp},
+	{method: "POST", pattern: developerAppPath, permission: "developerapps.manage", role: Developer, handle: changeApp},
+	{method: "PUT", pattern: developerAppPath, permission: "developerapps.manage", role: Developer, handle: updateApp},
+	{method: "DELETE", pattern: developerAppPath, permission: "developerapps.delete", role: Developer, handle: deleteApp},
+	{method: "GET", pattern: developerAppPath + "/attributes", permission: "developerappattributes.list", role: Viewer, handle: appAttributes.list},
+	{method: "POST", pattern: developerAppPath + "/attributes", permission: "developerappattributes.updateAll", role: Developer, handle: appAttributes.replace},
+	{method: "GET", pattern: developerAppPath + "/attributes/{attribute}", permission: "developerappattributes.get", role: Viewer, handle: appAttributes.one},
+	{method: "POST", pattern: developerAppPath + "/attributes/{attribute}", permission: "developerappattributes.update", role: Developer, handle: appAttributes.set},
+	{method: "DELETE", pattern: developerAppPath + "/attributes/{attribute}", permission: "developerappattributes.delete", role: Developer, handle: appAttributes.delete},
+	{method: "POST", pattern: developerAppPath + "/keys", permission: "appkeys.create", role: Developer, handle: createKey},
+	{method: "POST", pattern: developerAppPath + "/keys/create", permission: "appkeys.create", role: Developer, handle: createKey},
+	{method: "GET", pattern: developerAppPath + keyPath, permission: "appkeys.get", role: Developer, handle: getKey},
+	{method: "POST", pattern: developerAppPath + keyPath, permission: "appkeys.manage", role: Developer, handle: updateKey},
+	{method: "PUT", pattern: developerAppPath + keyPath, permission: "appkeys.manage", role: Developer, handle: replaceKey},
+	{method: "DELETE", pattern: developerAppPath + keyPath, permission: "appkeys.delete", role: Developer, handle: deleteKey},
+	{method: "POST", pattern: developerAppPath + keyPath + "/apiproducts/{product}", permission: "appkeys.manage", role: Developer, handle: setKeyProduct},
+	{method: "DELETE", pattern: developerAppPath + keyPath + "/apiproducts/{product}", permission: "appkeys.manage", role: Developer, handle: deleteKeyProduct},
+	{method: "GET", pattern: appGroupPath + "/apps", permission: "appgroupapps.list", role: Developer, handle: listGroupApps},
+	{method: "POST", pattern: appGroupPath + "/apps", permission: "appgroupapps.create", role: Developer, handle: createApp},
+	{method: "GET", pattern: groupAppPath, permission: "appgroupapps.get", role: Developer, handle: getApp},
+	{method: "PUT", pattern: groupAppPath, permission: "appgroupapps.manage", role: Developer, handle: updateApp},
+	{method: "DELETE", pattern: groupAppPath, permission: "appgroupapps.delete", role: Developer, handle: deleteApp},
+	{method: "POST", pattern: groupAppPath + "/keys", permission: "appkeys.create", role: Developer, handle: createKey},
+	{method: "GET", pattern: groupAppPath + keyPath, permission: "appkeys.get", role: Developer, handle: getKey},
+	{method: "POST", pattern: groupAppPath + keyPath, permission: "appkeys.manage", role: Developer, handle: updateKey},
+	{method: "DELETE", pattern: groupAppPath + keyPath, permission: "appkeys.delete", role: Developer, handle: deleteKey},
+	{method: "POST", pattern: groupAppPath + keyPath + "/apiproducts/{product}", permission: "appkeys.manage", role: Developer, handle: setKeyProduct},
+	{method: "DELETE", pattern: groupAppPath + keyPath + "/apiproducts/{product}", permission: "appkeys.manage", role: Developer, handle: deleteKeyProduct},
 
 	// Kept for clients: reports, portals.
 	{method: "GET", pattern: orgPath + "/reports", permission: "reports.list", role: Viewer, handle: listReports},

@@ -236,6 +236,25 @@ func (r *Registry) App(ctx context.Context, org string, o Owner, name string) (*
 	return nil, entity.Errorf(entity.NotFound, "app %q not found", name)
 }
 
+// AppOfKey is the app whose a consumer key is; NotFound if there is no such key.
+func (r *Registry) AppOfKey(ctx context.Context, org, consumerKey string) (*entity.App, error) {
+	d, err := r.store.Get(ctx, keyRef(org, entity.KeyID(consumerKey)))
+	if store.IsNotFound(err) {
+		return nil, keyNotFound()
+	}
+	if err != nil {
+		return nil, err
+	}
+	ref, err := Decode[entity.KeyRef](d)
+	if err != nil {
+		return nil, err
+	}
+	return r.Apps.Get(ctx, org, ref.App)
+}
+
+// keyNotFound does not name the key: it may be somebody's.
+func keyNotFound() error { return entity.Errorf(entity.NotFound, "consumer key not found") }
+
 // EditApp changes the owner's app of a name and returns it. edit may run several
 // times; an error of it comes back as it is.
 func (r *Registry) EditApp(ctx context.Context, org string, o Owner, name string, edit func(a *entity.App) error) (*entity.App, error) {
@@ -257,13 +276,32 @@ func (r *Registry) DeleteApp(ctx context.Context, org string, o Owner, name stri
 
 // AppsOf are the owner's apps, in no order.
 func (r *Registry) AppsOf(ctx context.Context, org string, o Owner) iter.Seq2[*entity.App, error] {
-	return func(yield func(*entity.App, error) bool) {
-		for item, err := range r.Apps.Where(ctx, o.fields(), Page{}, org) {
-			if !yield(item.Value, err) {
-				return
-			}
+	return r.appsWhere(ctx, org, o.fields())
+}
+
+// EditCredential changes a key of the owner's app of a name and returns the app
+// and the key. edit returning nil removes the key; it may run several times.
+func (r *Registry) EditCredential(ctx context.Context, org string, o Owner, app, consumerKey string, edit func(c *entity.Credential) (*entity.Credential, error)) (*entity.App, *entity.Credential, error) {
+	id := entity.KeyID(consumerKey)
+	var edited *entity.Credential
+	a, err := r.EditApp(ctx, org, o, app, func(a *entity.App) error {
+		i := slices.IndexFunc(a.Credentials, func(c *entity.Credential) bool { return c.ID == id })
+		if i < 0 {
+			return keyNotFound()
 		}
-	}
+		edited = a.Credentials[i]
+		next, err := edit(edited)
+		if err != nil {
+			return err
+		}
+		if next == nil {
+			a.Credentials = slices.Delete(a.Credentials, i, i+1)
+			return nil
+		}
+		a.Credentials[i], edited = next, next
+		return nil
+	})
+	return a, edited, err
 }
 
 // deleteApps removes the apps of an owner that is gone.
@@ -455,4 +493,19 @@ func (r *Registry) readProducts(ctx context.Context, org string, h *Holder, name
 		return err
 	}
 	return h.addProducts(docs)
+}
+
+// AppsNamed are the apps of a name, whoever has them.
+func (r *Registry) AppsNamed(ctx context.Context, org, name string) iter.Seq2[*entity.App, error] {
+	return r.appsWhere(ctx, org, map[string]string{"name": name})
+}
+
+func (r *Registry) appsWhere(ctx context.Context, org string, where map[string]string) iter.Seq2[*entity.App, error] {
+	return func(yield func(*entity.App, error) bool) {
+		for item, err := range r.Apps.Where(ctx, where, Page{}, org) {
+			if !yield(item.Value, err) {
+				return
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 
@@ -165,31 +166,10 @@ func (r *Registry) CreateDeveloper(ctx context.Context, org string, v *apigee.Go
 	return r.Developers.Create(ctx, v, org, uuid.NewString())
 }
 
-// DevelopersByEmail are developers in the order of their e-mail addresses,
-// beginning behind Page.After.
-func (r *Registry) DevelopersByEmail(ctx context.Context, org string, p Page) ([]*apigee.GoogleCloudApigeeV1Developer, error) {
-	q := store.Query{Collection: "developerEmails", Prefix: org + "/", Limit: p.Limit}
-	if p.After != "" {
-		q.After = q.Prefix + p.After
-	}
-	var keys []store.Key
-	for d, err := range r.store.Query(ctx, q) {
-		if err != nil {
-			return nil, err
-		}
-		owner, err := Decode[emailOwner](d)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, r.Developers.Key(org, owner.Developer))
-	}
-	return getAll[apigee.GoogleCloudApigeeV1Developer](ctx, r, keys)
-}
-
 // getAll reads documents, leaving out those that are not there.
 func getAll[T any](ctx context.Context, r *Registry, keys []store.Key) ([]*T, error) {
 	var all []*T
-	for part := range slices.Chunk(keys, 300) {
+	for part := range slices.Chunk(keys, 300) { // what one exchange carries
 		docs, err := r.store.GetAll(ctx, part)
 		if err != nil {
 			return nil, err
@@ -284,4 +264,68 @@ func (r *Registry) commitRatePlan(tx *Tx, id []string, old, v *apigee.GoogleClou
 // endTime of 0 is never.
 func overlap(a, b *apigee.GoogleCloudApigeeV1RatePlan) bool {
 	return (a.EndTime == 0 || b.StartTime < a.EndTime) && (b.EndTime == 0 || a.StartTime < b.EndTime)
+}
+
+// From yields what is in the scope, beginning with the item of that name, itself
+// included; "" is the beginning. limit is the most items; 0 is no limit.
+func (k *Kind[T]) From(ctx context.Context, start string, limit int, scope ...string) iter.Seq2[Item[T], error] {
+	return func(yield func(Item[T], error) bool) {
+		p := Page{After: start, Limit: limit}
+		if start != "" {
+			v, err := k.Get(ctx, append(slices.Clone(scope), start)...)
+			switch {
+			case entity.IsNotFound(err):
+			case err != nil:
+				yield(Item[T]{}, err)
+				return
+			case !yield(Item[T]{Name: start, Value: v}, nil) || limit == 1:
+				return
+			case limit > 0:
+				p.Limit--
+			}
+		}
+		for item, err := range k.List(ctx, p, scope...) {
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+// DeveloperEmails are the e-mail addresses of the developers, in order,
+// beginning with start, itself included; limit is the most, 0 all.
+func (r *Registry) DeveloperEmails(ctx context.Context, org, start string, limit int) ([]string, error) {
+	var emails []string
+	for item, err := range NewKind(r, Spec[emailOwner]{Noun: "developer", Collection: "developerEmails"}).From(ctx, entity.Email(start), limit, org) {
+		if err != nil {
+			return nil, err
+		}
+		emails = append(emails, item.Name)
+	}
+	return emails, nil
+}
+
+// DevelopersByEmail are the developers with those e-mail addresses or ids, in
+// that order; those that do not exist are left out.
+func (r *Registry) DevelopersByEmail(ctx context.Context, org string, names []string) ([]*apigee.GoogleCloudApigeeV1Developer, error) {
+	var owners []store.Key
+	for _, n := range names {
+		if strings.Contains(n, "@") {
+			owners = append(owners, emailKey(org, entity.Email(n)))
+		}
+	}
+	found, err := getAll[emailOwner](ctx, r, owners)
+	if err != nil {
+		return nil, err
+	}
+	var keys []store.Key
+	for _, o := range found {
+		keys = append(keys, r.Developers.Key(org, o.Developer))
+	}
+	for _, n := range names {
+		if !strings.Contains(n, "@") {
+			keys = append(keys, r.Developers.Key(org, n))
+		}
+	}
+	return getAll[apigee.GoogleCloudApigeeV1Developer](ctx, r, keys)
 }
