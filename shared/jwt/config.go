@@ -170,23 +170,26 @@ func (c *Compiler) Type(typ string, signed, encrypted bool) bool {
 
 // Signatures checks <Algorithm>: one of Apigee's, or for verification a list of
 // one family.
-func (c *Compiler) Signatures(list string) (algs []*Signature) {
+func (c *Compiler) Signatures(in *Name) (algs []*Signature) {
+	if in == nil {
+		return nil
+	}
 	name, text := "InvalidValueForElement", "Invalid value for element"
 	if c.JWS {
 		name, text = "InvalidAlgorithm", "Invalid algorithm"
 	}
-	names := split(list)
-	if c.Generate && len(names) > 1 {
-		names = []string{list}
+	names := split(in.Text)
+	if c.Generate && len(names) > 1 || len(names) == 0 {
+		names = []string{in.Text}
 	}
 	for _, n := range names {
 		a := SignatureNamed(n)
 		if a == nil {
-			c.refuse(bundle.Pos{}, name, text, fmt.Sprintf("element(Algorithm) value(%s)", n))
+			c.refuse(in.Pos, name, text, fmt.Sprintf("element(Algorithm) value(%s)", n))
 			return nil
 		}
 		if len(algs) > 0 && algs[0].Family() != a.Family() {
-			c.refuse(bundle.Pos{}, "InvalidFamiliesForAlgorithm", "Invalid families for algorithm", fmt.Sprintf("element(Algorithm) value(%s)", list))
+			c.refuse(in.Pos, "InvalidFamiliesForAlgorithm", "Invalid families for algorithm", fmt.Sprintf("element(Algorithm) value(%s)", in.Text))
 			return nil
 		}
 		algs = append(algs, a)

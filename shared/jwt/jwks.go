@@ -41,52 +41,72 @@ type setKey struct {
 	err           error // why it cannot be used
 }
 
-// parseSet reads a key set. Keys of other types are passed over; a private key
+// parseSet reads a key set, or a single key. Keys of other types are passed
+// over, and one that is damaged does not disturb the others; a private key
 // counts as its public half.
 func parseSet(text string) (*set, error) {
-	keys, err := jwk.Parse([]byte(text))
+	o, err := ParseObject(text)
 	if err != nil {
-		return nil, refuseFor("KeyParsingFailed", "the text is no JSON Web Key Set")
-	}
-	if keys.Len() > maxSetKeys {
-		return nil, refuseFor("KeyParsingFailed", "the JSON Web Key Set has too many keys")
+		return nil, &Error{Name: "KeyParsingFailed", Cause: err}
 	}
 	s := &set{}
-	for i := range keys.Len() {
-		if k, ok := keys.Key(i); ok {
-			s.add(k)
+	if _, one := o.Get("kty"); one {
+		s.add(text)
+		return s, nil
+	}
+	raw, _ := o.Get("keys")
+	if raw == "" || raw[0] != '[' {
+		return nil, refuseFor("KeyParsingFailed", "the text is no JSON Web Key Set")
+	}
+	for key := range elements(raw) {
+		if len(s.keys) == maxSetKeys {
+			return nil, refuseFor("KeyParsingFailed", "the JSON Web Key Set has too many keys")
 		}
+		s.add(key)
 	}
 	return s, nil
 }
 
-func (s *set) add(k jwk.Key) {
-	var raw any
-	if err := jwk.Export(k, &raw); err != nil {
+// add adds the key in a JSON object.
+func (s *set) add(text string) {
+	o, err := ParseObject(text)
+	if err != nil {
 		return
 	}
-	switch p := raw.(type) {
+	kty, _ := o.Text("kty")
+	if kty != "RSA" && kty != "EC" {
+		return // secrets, other curves, and what is not invented yet
+	}
+	k := setKey{err: refuseFor("KeyParsingFailed", "the key of the set is damaged")}
+	k.kid, _ = o.Text("kid")
+	k.use, _ = o.Text("use")
+	k.alg, _ = o.Text("alg")
+	raw, _ := o.Get("key_ops")
+	k.ops, _ = stringsOf(raw)
+	if pub, ok := exportPublic(text); ok {
+		k.key, k.err = publicKey(pub)
+	}
+	s.keys = append(s.keys, k)
+}
+
+// exportPublic is the public key in a JWK.
+func exportPublic(text string) (pub any, ok bool) {
+	k, err := jwk.ParseKey([]byte(text))
+	if err != nil {
+		return nil, false
+	}
+	if err := jwk.Export(k, &pub); err != nil {
+		return nil, false
+	}
+	switch p := pub.(type) {
 	case *rsa.PrivateKey:
-		raw = &p.PublicKey
+		return &p.PublicKey, true
 	case *ecdsa.PrivateKey:
-		raw = &p.PublicKey
+		return &p.PublicKey, true
 	case *rsa.PublicKey, *ecdsa.PublicKey:
-	default:
-		return // secrets and other curves
+		return p, true
 	}
-	sk := setKey{}
-	sk.kid, _ = k.KeyID()
-	sk.use, _ = k.KeyUsage()
-	if alg, ok := k.Algorithm(); ok {
-		sk.alg = alg.String()
-	}
-	if ops, ok := k.KeyOps(); ok {
-		for _, op := range ops {
-			sk.ops = append(sk.ops, string(op))
-		}
-	}
-	sk.key, sk.err = publicKey(raw)
-	s.keys = append(s.keys, sk)
+	return nil, false
 }
 
 // purpose is what a key of a set is wanted for.

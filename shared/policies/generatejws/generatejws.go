@@ -48,7 +48,7 @@ type Config struct {
 	// Type is Signed, and may be left out.
 	Type string `xml:"Type,once"`
 	// Algorithm signs: HS, RS, PS or ES with 256, 384 or 512. Required.
-	Algorithm string `xml:"Algorithm,once"`
+	Algorithm *jwt.Name `xml:"Algorithm,once"`
 	jwt.SigningKeys
 	// Payload is what is signed: a template, or a variable. Required.
 	Payload *jwt.Value `xml:"Payload,once"`
@@ -76,7 +76,7 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 		},
 		Payload: cc.Payload(c.Payload), Detach: c.DetachContent,
 	}
-	cc.Type(c.Type, c.Algorithm != "", false)
+	cc.Type(c.Type, c.Algorithm != nil, false)
 	if algs := cc.Signatures(c.Algorithm); len(algs) > 0 {
 		g.Signature = algs[0]
 		g.Keys = cc.SigningKey(c.SigningKeys, jwt.EncryptionKeys{}, algs)

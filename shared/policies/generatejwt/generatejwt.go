@@ -53,7 +53,7 @@ type Config struct {
 	// Type is Signed or Encrypted; without it, what Algorithm or Algorithms says.
 	Type string `xml:"Type,once"`
 	// Algorithm signs: HS, RS, PS or ES with 256, 384 or 512.
-	Algorithm string `xml:"Algorithm,once"`
+	Algorithm *jwt.Name `xml:"Algorithm,once"`
 	// Algorithms encrypt.
 	Algorithms *jwt.Algorithms `xml:"Algorithms,once"`
 	jwt.SigningKeys
@@ -101,7 +101,7 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 		ExpiresIn: cc.Span("ExpiresIn", c.ExpiresIn), NotBefore: cc.Instant("NotBefore", c.NotBefore),
 		Claims: cc.AdditionalClaims(c.AdditionalClaims), Compress: c.Compress,
 	}
-	if cc.Type(c.Type, c.Algorithm != "", c.Algorithms != nil) {
+	if cc.Type(c.Type, c.Algorithm != nil, c.Algorithms != nil) {
 		if g.Encryption = cc.Encryption(c.Algorithms); g.Encryption != nil {
 			g.Keys = cc.EncryptionKey(c.SigningKeys, c.EncryptionKeys, g.Encryption)
 		}

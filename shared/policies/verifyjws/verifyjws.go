@@ -50,7 +50,7 @@ type Config struct {
 	// Type is Signed, and may be left out.
 	Type string `xml:"Type,once"`
 	// Algorithm is the algorithm, or several of one family. Required.
-	Algorithm string `xml:"Algorithm,once"`
+	Algorithm *jwt.Name `xml:"Algorithm,once"`
 	// Source is the variable with the token, request.header.authorization
 	// without it. "Bearer " in front of the token is dropped.
 	Source *jwt.Name `xml:"Source,once"`
@@ -78,7 +78,7 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 		},
 		Detached: cc.DetachedContent(c.DetachedContent),
 	}
-	cc.Type(c.Type, c.Algorithm != "", false)
+	cc.Type(c.Type, c.Algorithm != nil, false)
 	if v.Signatures = cc.Signatures(c.Algorithm); len(v.Signatures) > 0 {
 		v.Keys = cc.SigningKey(c.SigningKeys, jwt.EncryptionKeys{}, v.Signatures)
 	}

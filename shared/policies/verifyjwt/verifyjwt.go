@@ -59,7 +59,7 @@ type Config struct {
 	// Type is Signed or Encrypted; without it, what Algorithm or Algorithms says.
 	Type string `xml:"Type,once"`
 	// Algorithm is the algorithm of signed tokens, or several of one family.
-	Algorithm string `xml:"Algorithm,once"`
+	Algorithm *jwt.Name `xml:"Algorithm,once"`
 	// Algorithms are those of encrypted tokens.
 	Algorithms *jwt.Algorithms `xml:"Algorithms,once"`
 	// Source is the variable with the token, request.header.authorization
@@ -126,7 +126,7 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 			cc.Empty(m.Pos, "MaxLifespan")
 		}
 	}
-	if cc.Type(c.Type, c.Algorithm != "", c.Algorithms != nil) {
+	if cc.Type(c.Type, c.Algorithm != nil, c.Algorithms != nil) {
 		if v.Encryption = cc.Encryption(c.Algorithms); v.Encryption != nil {
 			v.Keys = cc.EncryptionKey(c.SigningKeys, c.EncryptionKeys, v.Encryption)
 		}
