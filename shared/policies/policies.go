@@ -26,6 +26,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjwt"
+	"github.com/perigee-gateway/perigee/shared/policies/xmltojson"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -54,4 +55,5 @@ var All = []policy.Kind{
 	verifyapikey.Kind,
 	verifyjws.Kind,
 	verifyjwt.Kind,
+	xmltojson.Kind,
 }
