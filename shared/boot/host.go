@@ -69,7 +69,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h := &Host{Config: c, Log: log, Store: store.New(driver), Keystore: keystore.New(keys), kinds: policy.NewKinds(policies.All...), environments: map[string]*services{}}
 	h.Registry = registry.New(h.Store, vault.New(keys))
 	h.Deployments = deployment.New(h.Registry)
-	h.keys = keystore.NewCached(h.Keystore, nil)
+	h.keys = keystore.NewCached(h.Keystore, h.aliases)
 	h.credentials = credentials.New(h.Registry, c.Organization)
 	h.tokens = googletoken.New(googletoken.Options{})
 	h.gateway = sync.OnceValue(h.newGateway)
@@ -158,8 +158,9 @@ func (h *Host) newGateway() *gateway.Gateway {
 // services are what the proxies of one environment use.
 type services struct {
 	policy.Services
-	pool *target.Pool
-	maps *registry.MapCache
+	pool   *target.Pool
+	maps   *registry.MapCache
+	config func() *entity.Config
 }
 
 // runtime makes the services of an environment; config gives its configuration
@@ -179,7 +180,7 @@ func (h *Host) runtime(env string, config func() *entity.Config) gateway.Runtime
 
 func (h *Host) services(env string, config func() *entity.Config) *services {
 	org := h.Config.Organization
-	s := &services{maps: h.Registry.MapCache(org, env)}
+	s := &services{maps: h.Registry.MapCache(org, env), config: config}
 	keys := h.keys.Keys(keystore.Scope{Organization: org, Environment: env}, references(config))
 	s.pool = target.New(target.Options{
 		Keys:     keys,
@@ -197,6 +198,20 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		GoogleTokens: h.tokens,
 	}
 	return s
+}
+
+// aliases implements keystore.Index: the versions of a keystore's aliases as the
+// environment's configuration has them.
+func (h *Host) aliases(_ context.Context, sc keystore.Scope, name string) (map[string]string, error) {
+	h.mu.Lock()
+	s := h.environments[sc.Environment]
+	h.mu.Unlock()
+	if s != nil {
+		if aliases, ok := s.config().Keystores[name]; ok {
+			return aliases, nil
+		}
+	}
+	return nil, keystore.Errorf(keystore.NotFound, "keystore %s does not exist", name)
 }
 
 // changed drops what was cached under an older stamp.
