@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/cache"
 	"github.com/perigee-gateway/perigee/shared/credentials"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
@@ -44,6 +45,7 @@ type Host struct {
 	credentials *credentials.Service
 	tokens      *googletoken.Source
 	kinds       policy.Kinds
+	cipher      *vault.Cipher
 	gateway     func() *gateway.Gateway
 
 	mu           sync.Mutex
@@ -67,7 +69,8 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{Config: c, Log: log, Store: store.New(driver), Keystore: keystore.New(keys), kinds: policy.NewKinds(policies.All...), environments: map[string]*services{}}
-	h.Registry = registry.New(h.Store, vault.New(keys))
+	h.cipher = vault.New(keys)
+	h.Registry = registry.New(h.Store, h.cipher)
 	h.Deployments = deployment.New(h.Registry)
 	h.keys = keystore.NewCached(h.Keystore, h.aliases)
 	h.credentials = credentials.New(h.Registry, c.Organization)
@@ -196,8 +199,25 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		Callouts:     s.pool,
 		Keys:         keys,
 		GoogleTokens: h.tokens,
+		Caches:       h.caches(env, config),
 	}
 	return s
+}
+
+// caches are the caches of an environment. A named one becomes known to the
+// Management API when it is first used.
+func (h *Host) caches(env string, config func() *entity.Config) policy.Caches {
+	org := h.Config.Organization
+	used := func(ctx context.Context, name string) {
+		if _, known := config().Caches[name]; known {
+			return
+		}
+		err := h.Registry.Caches.Create(ctx, &entity.Cache{}, org, env, name)
+		if err != nil && !entity.IsAlreadyExists(err) {
+			h.Log.WarnContext(ctx, "cache cannot be listed", "cache", name, "error", err)
+		}
+	}
+	return cache.New(cache.Options{Store: h.Store, Organization: org, Environment: env, Cipher: h.cipher, Used: used, Log: h.Log})
 }
 
 // aliases implements keystore.Index: the versions of a keystore's aliases as the

@@ -116,7 +116,7 @@ func (c *Caches) lru() *otter.Cache[policy.CacheKey, entry] {
 }
 
 // Get returns an entry that has not expired.
-func (c *Caches) Get(ctx context.Context, key policy.CacheKey) ([]byte, bool) {
+func (c *Caches) Get(ctx context.Context, key policy.CacheKey, timeout time.Duration) ([]byte, bool) {
 	if len(key.Key) > policy.MaxCacheKey {
 		return nil, false
 	}
@@ -124,6 +124,11 @@ func (c *Caches) Get(ctx context.Context, key policy.CacheKey) ([]byte, bool) {
 	e, ok := c.lru().GetIfPresent(key)
 	if ok && now.Before(e.expireAt) && now.Sub(e.asOf) < c.opts.Refresh {
 		return e.value, true
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
 	}
 	r := c.read(ctx, key)
 	switch {
@@ -207,10 +212,11 @@ func (c *Caches) remember(key policy.CacheKey, e entry) {
 	})
 }
 
-// forget drops what was written before began.
+// forget drops what was written before began: a miss says nothing of what came
+// after.
 func (c *Caches) forget(key policy.CacheKey, began time.Time) {
 	c.lru().ComputeIfPresent(key, func(old entry) (entry, otter.ComputeOp) {
-		if old.asOf.After(began) {
+		if !old.asOf.Before(began) {
 			return old, otter.CancelOp
 		}
 		return old, otter.InvalidateOp

@@ -97,7 +97,7 @@ func key(k string) policy.CacheKey { return policy.CacheKey{Key: k} }
 
 func check(t *testing.T, c *Caches, k policy.CacheKey, want string) {
 	t.Helper()
-	v, ok := c.Get(t.Context(), k)
+	v, ok := c.Get(t.Context(), k, 0)
 	if ok != (want != "") || string(v) != want {
 		t.Errorf("%.40q: got %.40q, %v; want %.40q", k.Key, v, ok, want)
 	}
@@ -309,13 +309,13 @@ func TestLead(t *testing.T) {
 		for range 200 {
 			calls.Go(func() {
 				ctx := context.Background()
-				if _, ok := a.Get(ctx, key("k")); ok {
+				if _, ok := a.Get(ctx, key("k"), 0); ok {
 					hits.Add(1)
 					return
 				}
 				done := a.Lead(ctx, key("k"))
 				if done == nil {
-					if _, ok := a.Get(ctx, key("k")); ok {
+					if _, ok := a.Get(ctx, key("k"), 0); ok {
 						hits.Add(1)
 					}
 					return
@@ -394,7 +394,7 @@ func BenchmarkGet(b *testing.B) {
 	a.Put(b.Context(), key("org__test__proxy__1__default__key"), []byte("value"), time.Time{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := a.Get(b.Context(), key("org__test__proxy__1__default__key")); !ok {
+		if _, ok := a.Get(b.Context(), key("org__test__proxy__1__default__key"), 0); !ok {
 			b.Fatal("miss")
 		}
 	}

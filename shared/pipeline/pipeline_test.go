@@ -60,7 +60,8 @@ var fail = policy.Define("Fail", func(c *failConfig, env *policy.Env) (policy.Po
 // Answer answers early.
 type answerConfig struct {
 	policy.Header
-	When string `xml:"When"`
+	When   string `xml:"When"`
+	Behind string `xml:"Behind"` // step to resume behind
 }
 
 var answer = policy.Define("Answer", func(c *answerConfig, env *policy.Env) (policy.Policy, error) {
@@ -72,6 +73,9 @@ var answer = policy.Define("Answer", func(c *answerConfig, env *policy.Env) (pol
 		m := message.NewResponse()
 		m.SetContent([]byte("early"))
 		fc.Early(m, when)
+		if c.Behind != "" {
+			fc.EarlyBehind(m, c.Behind)
+		}
 		return nil
 	}), nil
 })

@@ -17,10 +17,14 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/generatejwt"
 	"github.com/perigee-gateway/perigee/shared/policies/hmac"
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
+	"github.com/perigee-gateway/perigee/shared/policies/invalidatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/javascript"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
+	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
+	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
 	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
+	"github.com/perigee-gateway/perigee/shared/policies/responsecache"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
@@ -46,10 +50,14 @@ var All = []policy.Kind{
 	generatejwt.Kind,
 	hmac.Kind,
 	httpmodifier.Kind,
+	invalidatecache.Kind,
 	javascript.Kind,
 	keyvaluemapoperations.Kind,
+	lookupcache.Kind,
+	populatecache.Kind,
 	raisefault.Kind,
 	readpropertyset.Kind,
+	responsecache.Kind,
 	servicecallout.Kind,
 	spikearrest.Kind,
 	verifyapikey.Kind,

@@ -141,7 +141,9 @@ const (
 // call: a store that cannot be asked is logged, and looks like a miss.
 type Caches interface {
 	// Get returns an entry that has not expired. The value must not be changed.
-	Get(ctx context.Context, key CacheKey) (value []byte, ok bool)
+	// Where the store must be asked, it is for at most timeout (0: until ctx
+	// ends); no answer by then is a miss.
+	Get(ctx context.Context, key CacheKey, timeout time.Duration) (value []byte, ok bool)
 	// Put writes an entry that expires at the given time; the zero time is the
 	// cache's own default, 300 s. The value belongs to the cache from then on.
 	// Whoever waits in Lead for the key goes on.
