@@ -97,9 +97,10 @@ type TokenRequest struct {
 	// ClientID is the consumer key. ClientSecret is checked where the grant wants
 	// the client authenticated.
 	ClientID, ClientSecret string
-	// Trusted says that the client was authenticated elsewhere
-	// (<ExternalAuthorization>): the secret is not asked for.
-	Trusted bool
+	// Trusted says that client and grant were checked elsewhere
+	// (<ExternalAuthorization>): neither secret nor code nor refresh token is asked
+	// for. NoStore keeps nothing of the token then.
+	Trusted, NoStore bool
 	// Scope is what is asked for, separated by blanks; "" asks for all.
 	Scope string
 	// ExpiresIn and RefreshExpiresIn are the lifetimes.
@@ -217,22 +218,25 @@ type TokenCheck struct {
 	Scopes []string
 	// JWT decodes the token if it is to be a JWT: it checks signature and times.
 	// The token must then not be one that was revoked, but need not be known.
-	JWT func(ctx context.Context, text string) (*JWTClaims, error)
+	// KeyID tells apart the keys and algorithms that JWT checks with: what one found
+	// good another has not.
+	JWT   func(ctx context.Context, text string) (*JWTClaims, error)
+	KeyID [32]byte
 }
 
 // JWTClaims are the claims of a JWT access token that was found to be genuine.
 type JWTClaims struct {
 	ClientID, Scope, Subject string
 	Issued, Expires          time.Time
-	// KeyID tells apart the keys and algorithms tokens were checked with: what one
-	// found good another has not.
-	KeyID [32]byte
 }
 
 // TokenGrant is who may call, found from a token.
 type TokenGrant struct {
+	// Grant has the variables of the token check, which are set without a prefix.
 	*Grant
-	Token *Token
+	// Client is the grant of the token's consumer key.
+	Client *Grant
+	Token  *Token
 }
 
 // Revocation selects tokens to be revoked.
@@ -261,8 +265,12 @@ const (
 	// TokenExpired and TokenRevoked: it was one.
 	TokenExpired
 	TokenRevoked
-	// NoProduct: none of the token's products allows the call.
+	// NoProduct: none of the token's products is for the proxy and environment, or
+	// has an operation for the call. NoResource: one is, but has not the resource;
+	// Detail is the path. NoProducts: the token has no product at all.
 	NoProduct
+	NoResource
+	NoProducts
 	// InsufficientScope: the token has none of the scopes asked for.
 	InsufficientScope
 	// InvalidScope: none of the scopes asked for can be granted.
@@ -289,7 +297,8 @@ const (
 
 var reasons = [...]string{
 	TokenUnavailable: "tokens are unavailable", UnknownClient: "unknown client", ClientRefused: "client refused", UnknownToken: "unknown token",
-	TokenExpired: "token expired", TokenRevoked: "token revoked", NoProduct: "no product allows the call", InsufficientScope: "insufficient scope",
+	TokenExpired: "token expired", TokenRevoked: "token revoked", NoProduct: "no product allows the call",
+	NoResource: "no product has the resource", NoProducts: "the token has no product", InsufficientScope: "insufficient scope",
 	InvalidScope: "invalid scope", UnknownCode: "unknown authorization code", CodeExpired: "authorization code expired",
 	InvalidRedirect: "invalid redirect URI", MissingRedirect: "missing redirect URI", InvalidVerifier: "invalid code verifier",
 	InvalidChallenge: "invalid code challenge", UnknownRefreshToken: "unknown refresh token", RefreshTokenExpired: "refresh token expired",

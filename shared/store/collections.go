@@ -61,6 +61,7 @@ var Collections = []Collection{
 
 	// OAuth.
 	{Name: "tokens", TTL: true, Fields: []string{"org", "kind", "app", "client", "enduser", "refreshOf", "developer"}, Doc: "an access or refresh token (kind: access, refresh); id: org/SHA-256 of the token"},
+	{Name: "tokenRevocations", Fields: []string{"org"}, Doc: "until when the tokens of an app (or -), of an end user (SHA-256, or -) or of both are revoked; id: org/app/enduser"},
 	{Name: "authcodes", TTL: true, Fields: []string{"org", "app", "client"}, Doc: "an authorization code; id: org/SHA-256 of the code"},
 
 	// Run-time state.
@@ -76,8 +77,8 @@ var Collections = []Collection{
 
 	// Administration.
 	{Name: "jobs", Fields: []string{"org", "kind", "target"}, Doc: "a cascading change under way, finished by whoever finds it after a crash; id: org/kind/target"},
-	{Name: "roles", Fields: []string{"org", "member"}, Doc: "a member's role in an organization; id: org/role/member"},
-	{Name: "auditLog", TTL: true, Fields: []string{"org", "actor", "resource"}, Doc: "an audited change; id: org/time/random"},
+	{Name: "roles", Fields: []string{"org", "member"}, Doc: "a member's role in an organization (*: in every one); id: org/member"},
+	{Name: "auditLog", TTL: true, Fields: []string{"org", "actor", "resource"}, Doc: "an audited change; id: org/time backwards/random"},
 	{Name: "consoleSites", Fields: []string{"org"}, Doc: "a portal site; id: org/site"},
 	{Name: "storedResources", Fields: []string{"org", "kind"}, Doc: "a resource of the Management API that is only kept (kind: reports, apicategories ...); id: org/kind/name"},
 	{Name: "apidocs", Fields: []string{"org", "site"}, Doc: "a published API document of a site; id: org/site/apidoc"},
