@@ -3,8 +3,10 @@ package management
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/entity"
@@ -36,8 +38,14 @@ func (r Role) String() string {
 	return roleNames[r]
 }
 
+// ParseRole is the role of a name.
+func ParseRole(name string) (Role, bool) {
+	i := slices.Index(roleNames[:], name)
+	return Role(max(i, 0)), i >= int(Viewer)
+}
+
 // Everywhere as an organization in Principal.Roles is every organization.
-const Everywhere = "*"
+const Everywhere = entity.Everywhere
 
 // Principal is who calls.
 type Principal struct {
@@ -56,8 +64,14 @@ func (p Principal) Role(org string) Role {
 	return max(p.Roles[Everywhere], p.Roles[org])
 }
 
+// PermissionDenied is the code of an Authenticator's error for a caller that is
+// known and may not call at all.
+const PermissionDenied = permissionDenied
+
 // Authenticator says who calls. An error means that it is not known who, and the
-// call is refused; one of code Unavailable says that it could not be found out.
+// call is refused as unauthenticated; one of code Unavailable says that it could
+// not be found out, and one of code PermissionDenied is passed on. Errors are
+// logged, so they must hold no credential.
 type Authenticator interface {
 	Authenticate(r *http.Request) (Principal, error)
 }
@@ -71,6 +85,7 @@ func (c *call) authorize() error {
 	if c.Auth != nil {
 		who, err := c.Auth.Authenticate(c.r)
 		if err != nil {
+			c.Log.LogAttrs(c.ctx(), slog.LevelInfo, "caller refused", slog.Any("error", err), slog.String("remote", c.r.RemoteAddr))
 			return authFailure(err)
 		}
 		c.who = who
@@ -84,7 +99,7 @@ func (c *call) authorize() error {
 }
 
 func authFailure(err error) error {
-	if code := entity.CodeOf(err); code == entity.Unavailable || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if code := entity.CodeOf(err); code == entity.Unavailable || code == permissionDenied || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &entity.Error{

@@ -101,6 +101,25 @@ func (c *call) audit(err error) {
 		return
 	}
 	c.Log.LogAttrs(c.ctx(), slog.LevelInfo, "changed", attrs...)
+	c.keepAudit()
+}
+
+// keepAudit keeps the change in the organization's audit log.
+func (c *call) keepAudit() {
+	org := c.param("org")
+	if org == "" {
+		org = c.made // an organization
+	}
+	if c.Audit == nil || org == "" {
+		return
+	}
+	err := c.Audit(context.WithoutCancel(c.ctx()), org, &entity.AuditEntry{
+		Actor: c.who.Name, Permission: "apigee." + c.route.permission, Method: c.r.Method,
+		Resource: c.resource(), Name: c.made, Remote: c.r.RemoteAddr,
+	})
+	if err != nil {
+		c.Log.LogAttrs(c.ctx(), slog.LevelError, "audit log cannot be written", slog.Any("error", err))
+	}
 }
 
 // oneOf is a query parameter that must be one of the values, or absent.

@@ -25,6 +25,7 @@ import (
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/deployment"
+	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/registry"
 )
@@ -43,6 +44,9 @@ type Options struct {
 	// Auth says who calls. Nil answers everybody and is for listeners on the
 	// loopback interface only.
 	Auth Authenticator
+	// Audit keeps what was changed in the organization, for those who ask later; nil
+	// keeps nothing. An error is logged: the change is made by then.
+	Audit func(ctx context.Context, org string, e *entity.AuditEntry) error
 	// Log gets a line for each change and for each failure that is not the
 	// caller's; the default is slog.Default.
 	Log *slog.Logger

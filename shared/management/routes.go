@@ -17,6 +17,29 @@ type route struct {
 	filtered bool
 }
 
+// Route is a method on a path of the API and who may call it, for documentation
+// and for tests of authenticators.
+type Route struct {
+	// Method is the HTTP method, Pattern the path behind /v1/ with parameters in
+	// braces, the last of which may end in "...".
+	Method, Pattern string
+	// Permission is what Apigee calls the right to this.
+	Permission string
+	// Role is the least role that may.
+	Role Role
+	// Filtered says that anyone known may ask and sees what the caller may see.
+	Filtered bool
+}
+
+// Routes is every route there is, in the order of the documentation.
+func Routes() []Route {
+	list := make([]Route, len(routes))
+	for i, r := range routes {
+		list[i] = Route{r.method, r.pattern, "apigee." + r.permission, r.role, r.filtered}
+	}
+	return list
+}
+
 // Beginnings of patterns.
 const (
 	orgPath         = "organizations/{org}"
@@ -50,6 +73,11 @@ var routes = []route{
 	{method: "POST", pattern: orgPath + ":setAddons", permission: "organizations.update", role: Admin, handle: setAddons},
 	{method: "GET", pattern: orgPath + "/deployedIngressConfig", permission: "ingressconfigs.get", role: Viewer, handle: deployedIngress},
 	{method: "GET", pattern: orgPath + "/deployments", permission: "deployments.list", role: Viewer, handle: listDeployments},
+	{method: "GET", pattern: orgPath + "/members", permission: "members.list", role: Admin, handle: listMembers},
+	{method: "GET", pattern: orgPath + "/members/{member}", permission: "members.get", role: Admin, handle: getMember},
+	{method: "PUT", pattern: orgPath + "/members/{member}", permission: "members.update", role: Admin, handle: grantRole},
+	{method: "DELETE", pattern: orgPath + "/members/{member}", permission: "members.delete", role: Admin, handle: revokeRole},
+	{method: "GET", pattern: orgPath + "/auditlog", permission: "auditlog.list", role: Admin, handle: listAuditLog},
 	{method: "GET", pattern: orgPath + "/operations", permission: "operations.list", role: Viewer, handle: listOperations},
 	{method: "GET", pattern: orgPath + "/operations/{operation}", permission: "operations.get", role: Viewer, handle: getOperation},
 
