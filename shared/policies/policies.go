@@ -19,8 +19,10 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
 	"github.com/perigee-gateway/perigee/shared/policies/invalidatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/javascript"
+	"github.com/perigee-gateway/perigee/shared/policies/jsontoxml"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
+	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
 	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
@@ -52,8 +54,10 @@ var All = []policy.Kind{
 	httpmodifier.Kind,
 	invalidatecache.Kind,
 	javascript.Kind,
+	jsontoxml.Kind,
 	keyvaluemapoperations.Kind,
 	lookupcache.Kind,
+	oauthv2.Kind,
 	populatecache.Kind,
 	raisefault.Kind,
 	readpropertyset.Kind,
