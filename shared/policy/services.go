@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
@@ -43,12 +44,20 @@ type Services struct {
 	GoogleTokens GoogleTokens
 	// Logs writes to Cloud Logging.
 	Logs Logs
+	// Syslog writes to syslog servers.
+	Syslog Syslog
+	// LogFiles writes to log files; nil where the host has no directory for them.
+	LogFiles LogFiles
 	// Publisher publishes to Pub/Sub.
 	Publisher Publisher
 	// Analytics records data for the stats API.
 	Analytics Analytics
-	// Callables calls gRPC services for ExternalCallout.
+	// Collectors are the organization's data collectors.
+	Collectors Collectors
+	// GRPC calls gRPC services for ExternalCallout.
 	GRPC GRPC
+	// Integrations runs integrations of Application Integration.
+	Integrations Integrations
 	// JVM runs what needs a Java virtual machine.
 	JVM JVM
 }
@@ -249,18 +258,72 @@ type GoogleTokens interface {
 type LogEntry struct {
 	LogName  string // projects/P/logs/L
 	Labels   map[string]string
-	Severity string
+	Severity string // Cloud Logging's: INFO, WARNING, ERROR, ALERT
 	Text     string
 	JSON     map[string]any // instead of Text
-	Resource string
+	Resource string         // monitored resource type
 	Time     time.Time
+	// InsertID tells the entry apart when it is sent twice.
+	InsertID string
 }
 
-// Logs writes log entries. Write returns once the entry is accepted or on its
-// way; Flush returns when everything written for this call has been sent.
+// ErrTooManyPending is the error of Logs.Write while more entries wait to be
+// sent than may.
+var ErrTooManyPending = errors.New("too many pending logging requests")
+
+// Logs writes log entries. Write keeps an entry; Flush returns when everything
+// written so far was sent or is lost, which the implementation logs. Flush
+// bounds itself.
 type Logs interface {
 	Write(ctx context.Context, serviceAccount string, e LogEntry) error
-	Flush(ctx context.Context) error
+	Flush(ctx context.Context)
+}
+
+// LogServer is a syslog server.
+type LogServer struct {
+	Pos  bundle.Pos // of the element, for problems
+	Host string
+	Port int
+	// TCP sends over TCP, with TLS if SSLInfo has it enabled; else UDP.
+	TCP     bool
+	SSLInfo *bundle.SSLInfo
+}
+
+// Syslog opens ways to syslog servers.
+type Syslog interface {
+	// OpenSyslog prepares the way to a server. Problems go to env; nothing is
+	// dialled.
+	OpenSyslog(s LogServer, env *Env) LogSink
+}
+
+// LogFile is a file that messages are appended to.
+type LogFile struct {
+	// Organization, Environment, Proxy, Revision and Policy say whose it is.
+	Organization, Environment, Proxy, Revision, Policy string
+	Name                                               string
+}
+
+// Rotation says when a log file makes room for a new one.
+type Rotation struct {
+	// AtStart begins with a new file.
+	AtStart bool
+	// MaxBytes and Every are when it is time; zero is never.
+	MaxBytes int64
+	Every    time.Duration
+	// Keep is how many old files are kept.
+	Keep int
+}
+
+// LogFiles writes log files.
+type LogFiles interface {
+	// Append writes a line to a file.
+	Append(f LogFile, r Rotation, line []byte) error
+}
+
+// LogSink takes messages. What cannot be delivered is logged by the sink and
+// lost: a call never fails for it. Send bounds itself.
+type LogSink interface {
+	Send(ctx context.Context, message []byte)
 }
 
 // Publisher publishes messages to Pub/Sub topics (projects/P/topics/T) and
@@ -271,15 +334,46 @@ type Publisher interface {
 
 // Analytics records dimensions and metrics that policies collect.
 type Analytics interface {
-	// Record adds a value to the call's analytics record. The record is kept in
-	// the call and written when it ends.
+	// Record adds a value to the call's analytics record: a string or boolean is
+	// a dimension, an int64 or float64 a metric. The record is kept in the call
+	// and written when it ends; of two values of one name the last counts.
 	Record(fc *flow.Context, name string, value any)
 }
 
-// GRPC opens connections for ExternalCallout.
+// Collectors are the data collectors of an organization.
+type Collectors interface {
+	// Collector returns the type of a data collector (INTEGER, FLOAT, STRING,
+	// BOOLEAN, DATETIME) and whether there is one of that name.
+	Collector(name string) (typ string, ok bool)
+}
+
+// GRPC calls gRPC services for ExternalCallout.
 type GRPC interface {
-	// Invoke calls a unary method of a target server with encoded messages.
+	// Server returns the host name of a target server and whether there is one
+	// that takes calls.
+	Server(targetServer string) (host string, ok bool)
+	// Invoke calls a unary method ("/package.Service/Method") of a target server
+	// with encoded messages. An error is a *fault.Fault where TLS cannot be set
+	// up, else one that google.golang.org/grpc/status understands.
 	Invoke(ctx context.Context, targetServer, method string, request []byte, metadata map[string]string) (response []byte, err error)
+}
+
+// IntegrationCall is a call to run an integration: what SetIntegrationRequest
+// makes and IntegrationCallout and IntegrationEndpoint send.
+type IntegrationCall struct {
+	// Project, Region and Name say which integration.
+	Project, Region, Name string
+	// Async asks not to wait for the result: it is scheduled.
+	Async bool
+	// Body is the JSON of the request.
+	Body []byte
+}
+
+// Integrations runs integrations.
+type Integrations interface {
+	// Run sends the call and returns the answer, whatever its status, and the URL
+	// that was called. Errors are *fault.Fault with the codes of target errors.
+	Run(ctx context.Context, serviceAccount string, c *IntegrationCall) (resp *message.Message, url string, err error)
 }
 
 // JVM runs what only Java can: JavaCallout, Python scripts, XSLT 2 and 3, XSD
