@@ -19,6 +19,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
 	"github.com/perigee-gateway/perigee/shared/policies/invalidatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/javascript"
+	"github.com/perigee-gateway/perigee/shared/policies/jsonthreatprotection"
 	"github.com/perigee-gateway/perigee/shared/policies/jsontoxml"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
@@ -54,6 +55,7 @@ var All = []policy.Kind{
 	httpmodifier.Kind,
 	invalidatecache.Kind,
 	javascript.Kind,
+	jsonthreatprotection.Kind,
 	jsontoxml.Kind,
 	keyvaluemapoperations.Kind,
 	lookupcache.Kind,
