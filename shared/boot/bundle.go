@@ -11,6 +11,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
 	"github.com/perigee-gateway/perigee/shared/keystore"
+	"github.com/perigee-gateway/perigee/shared/oauth"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policies"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -116,6 +117,7 @@ func offered(pool *target.Pool) policy.Services {
 	return policy.Services{
 		Callouts: pool, LocalCallouts: noLocal{}, KeyValueMaps: (*registry.MapCache)(nil),
 		SharedFlows: noFlows{}, GoogleTokens: (*googletoken.Source)(nil), Keys: (*keystore.Keys)(nil),
+		Tokens: (*oauth.Service)(nil),
 		Caches: (*cache.Caches)(nil),
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/keystore/local"
 	memorykeys "github.com/perigee-gateway/perigee/shared/keystore/memory"
 	"github.com/perigee-gateway/perigee/shared/keystore/secretmanager"
+	"github.com/perigee-gateway/perigee/shared/oauth"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policies"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -43,6 +44,7 @@ type Host struct {
 
 	keys        *keystore.Cached
 	credentials *credentials.Service
+	oauth       *oauth.Service
 	tokens      *googletoken.Source
 	kinds       policy.Kinds
 	cipher      *vault.Cipher
@@ -74,6 +76,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.Deployments = deployment.New(h.Registry)
 	h.keys = keystore.NewCached(h.Keystore, h.aliases)
 	h.credentials = credentials.New(h.Registry, c.Organization)
+	h.oauth = oauth.New(h.Registry, h.credentials, c.Organization)
 	h.tokens = googletoken.New(googletoken.Options{})
 	h.gateway = sync.OnceValue(h.newGateway)
 	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
@@ -196,6 +199,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		KeyValueMaps: s.maps,
 		Credentials:  h.credentials,
 		Entities:     h.credentials,
+		Tokens:       h.oauth,
 		Callouts:     s.pool,
 		Keys:         keys,
 		GoogleTokens: h.tokens,
@@ -242,6 +246,7 @@ func (h *Host) changed(old, stamp *entity.Stamp) {
 	h.credentials.Refresh()
 	if old.Revoked != stamp.Revoked {
 		h.credentials.Drop()
+		h.oauth.Drop()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
