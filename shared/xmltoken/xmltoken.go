@@ -39,9 +39,20 @@ type Error struct {
 	// Offset is the place in bytes, Line its line, from 1.
 	Offset, Line int
 	Msg          string
-	// Premature says that the document ended too early.
-	Premature bool
+	// Reason says what kind of error it is.
+	Reason Reason
 }
+
+// Reason is the kind of an Error.
+type Reason uint8
+
+// The kinds of error.
+const (
+	Malformed Reason = iota
+	Premature        // the document ended too early
+	TooDeep          // over the limit of nesting
+	TooMany          // attributes, over their limit
+)
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at line %d", e.Msg, e.Line) }
 
@@ -117,13 +128,20 @@ func (s *Scanner) line(at int) int {
 
 func (s *Scanner) slice(p span) []byte { return s.src[p.from:p.to] }
 
+// Offset is where the current token ends, in bytes.
+func (s *Scanner) Offset() int { return s.pos }
+
 func (s *Scanner) fail(at int, format string, args ...any) error {
-	return &Error{Offset: at, Line: s.line(at), Msg: fmt.Sprintf(format, args...)}
+	return s.failAs(Malformed, at, format, args...)
+}
+
+func (s *Scanner) failAs(r Reason, at int, format string, args ...any) error {
+	return &Error{Offset: at, Line: s.line(at), Msg: fmt.Sprintf(format, args...), Reason: r}
 }
 
 // premature is the error of a document that ends too early.
 func (s *Scanner) premature() error {
-	return &Error{Offset: len(s.src), Line: s.line(len(s.src)), Msg: "Premature end of document", Premature: true}
+	return &Error{Offset: len(s.src), Line: s.line(len(s.src)), Msg: "Premature end of document", Reason: Premature}
 }
 
 // Next reads the next token. White space outside of the root element is none.
@@ -304,7 +322,7 @@ func (s *Scanner) startTag() (Kind, error) {
 	case s.root && len(s.open) == 0:
 		return EOF, s.fail(s.begin, "second root element")
 	case len(s.open) >= s.maxDepth:
-		return EOF, s.fail(s.begin, "elements are nested deeper than %d", s.maxDepth)
+		return EOF, s.failAs(TooDeep, s.begin, "elements are nested deeper than %d", s.maxDepth)
 	}
 	s.pos, s.name = int(name.to), name
 	if err := s.readAttrs(); err != nil {
@@ -342,7 +360,7 @@ func (s *Scanner) readAttrs() error {
 			return s.fail(s.pos, "no white space before an attribute")
 		}
 		if len(s.attrs) == s.maxAttrs {
-			return s.fail(s.pos, "more than %d attributes", s.maxAttrs)
+			return s.failAs(TooMany, s.pos, "more than %d attributes", s.maxAttrs)
 		}
 		if err := s.readAttr(); err != nil {
 			return err

@@ -160,14 +160,18 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 	return s.Write(fc, &in, out, "application/json")
 }
 
-// reason is the text of a parser's error, in the form that is documented for an
-// empty payload.
+// reason is the text of a parser's error, in the form that is documented for a
+// payload that ends too early; then the place is always 0.
 func reason(err error) string {
 	var e *xmltoken.Error
 	if !errors.As(err, &e) {
 		return err.Error()
 	}
-	return fmt.Sprintf("%s while parsing at line %d(possibly  around char %d)", e.Msg, e.Line, e.Offset)
+	at := e.Offset
+	if e.Reason == xmltoken.Premature {
+		at = 0
+	}
+	return fmt.Sprintf("%s while parsing at line %d(possibly  around char %d)", e.Msg, e.Line, at)
 }
 
 func isXML(mediaType string) bool {
