@@ -30,10 +30,15 @@ func (v *JWTVerifier) cacheID(token string) (id [sha256.Size]byte, ok bool) {
 	if v.Encryption != nil || v.Signatures[0].Symmetric() || len(token) > maxCachedToken {
 		return id, false
 	}
-	// On the stack for tokens of usual size.
-	b := append(make([]byte, 0, 2<<10), v.salt[:]...)
-	return sha256.Sum256(append(b, token...)), true
+	b := idBuffers.Get().(*[]byte)
+	*b = append(append((*b)[:0], v.salt[:]...), token...)
+	id = sha256.Sum256(*b)
+	idBuffers.Put(b)
+	return id, true
 }
+
+// idBuffers are lent to cacheID; none is larger than maxCachedToken by much.
+var idBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 func seen(id [sha256.Size]byte) *verified {
 	d, _ := verifiedTokens().GetIfPresent(id)

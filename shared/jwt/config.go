@@ -429,8 +429,9 @@ func (c *Compiler) remote(out *Keys, j *JWKS) {
 
 // Text is a compiled Value.
 type Text struct {
-	ref  flow.Var
-	text string
+	ref   flow.Var
+	text  string
+	items []string // of text
 }
 
 // Text compiles a Value; nil stays nil.
@@ -438,7 +439,7 @@ func (c *Compiler) Text(v *Value) *Text {
 	if v == nil {
 		return nil
 	}
-	t := &Text{text: v.Text}
+	t := &Text{text: v.Text, items: split(v.Text)}
 	if v.Ref != "" {
 		t.ref = c.Env.Var(v.Ref)
 	}
@@ -477,6 +478,9 @@ func (t *Text) Get(fc *flow.Context, ignore bool) (s string, ok bool, err error)
 
 // list is the items of a comma-separated text, or of a variable that is a list.
 func (t *Text) list(fc *flow.Context, ignore bool) (items []string, ok bool, err error) {
+	if t.ref.IsZero() {
+		return t.items, true, nil
+	}
 	v, ok, err := t.value(fc, ignore)
 	if l := v.List(); l != nil {
 		return l, ok, err

@@ -156,43 +156,43 @@ var (
 
 // open decrypts a token whose algorithms were checked. Its error says nothing
 // of where decryption failed.
-func (e *Encryption) open(t *Token, c *content, k *Key, iterations int) (string, error) {
+func (e *Encryption) open(t *Token, c *content, k *Key, iterations int) ([]byte, error) {
 	if len(t.iv) != c.iv || len(t.tag) != c.tag {
-		return "", errParams
+		return nil, errParams
 	}
 	cek, err := e.key.unwrap(t, c, k, iterations)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(cek) != c.key {
-		return "", errDecrypt
+		return nil, errDecrypt
 	}
 	box, err := jwebb.CreateContentCipher(c.name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	plain, err := box.Decrypt(cek, t.iv, t.ciphertext, t.tag, []byte(t.signing))
 	if err != nil {
-		return "", errDecrypt
+		return nil, errDecrypt
 	}
 	return inflate(t.Header, plain)
 }
 
-func inflate(h Object, plain []byte) (string, error) {
+func inflate(h Object, plain []byte) ([]byte, error) {
 	raw, ok := h.Get("zip")
 	if !ok {
-		return string(plain), nil
+		return plain, nil
 	}
 	if raw != `"DEF"` {
-		return "", errors.New("the payload is compressed in an unknown way")
+		return nil, errors.New("the payload is compressed in an unknown way")
 	}
 	r := flate.NewReader(bytes.NewReader(plain))
 	defer r.Close()
 	out, err := io.ReadAll(io.LimitReader(r, maxInflated+1))
 	if err != nil || len(out) > maxInflated {
-		return "", errors.New("the payload cannot be decompressed, or becomes too large")
+		return nil, errors.New("the payload cannot be decompressed, or becomes too large")
 	}
-	return string(out), nil
+	return out, nil
 }
 
 // unwrap finds the content encryption key.

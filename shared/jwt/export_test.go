@@ -2,6 +2,8 @@ package jwt
 
 import (
 	"encoding/json"
+	"os"
+	"testing"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
@@ -17,4 +19,14 @@ func privateVector(raw json.RawMessage) (*Key, error) {
 		return nil, err
 	}
 	return privateKey(priv)
+}
+
+// testFile is a file of testdata.
+func testFile(t testing.TB, name string) string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

@@ -213,14 +213,18 @@ func (f *fetcher) find(ctx context.Context, now time.Time, url string, p purpose
 
 // current returns the set, fetching it if there is none or it is too old.
 func (r *remoteSet) current(ctx context.Context, now time.Time, f *fetcher, url string) (*set, error) {
-	if st := r.state.Load(); st.set != nil && within(now, st.at, setLifetime) {
+	st := r.state.Load()
+	if st.set != nil && within(now, st.at, setLifetime) {
 		return st.set, nil
+	}
+	if st.set != nil && within(now, st.at, setLifetime+setGrace) && len(r.busy) > 0 {
+		return st.set, nil // another caller asks
 	}
 	if err := r.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer r.unlock()
-	st := r.state.Load()
+	st = r.state.Load()
 	if st.set != nil && within(now, st.at, setLifetime) {
 		return st.set, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -245,10 +246,10 @@ var parsedKeys = sync.OnceValue(func() *otter.Cache[[sha256.Size]byte, any] {
 // before. kind and extra (a password) tell apart what the same text may mean.
 func parseOnce[T any](kind, text, extra string, parse func() (T, error)) (T, error) {
 	h := sha256.New()
-	h.Write([]byte(kind))
-	h.Write([]byte{byte(len(extra) >> 8), byte(len(extra))})
-	h.Write([]byte(extra))
-	h.Write([]byte(text))
+	for _, s := range [...]string{kind, extra, text} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
 	var id [sha256.Size]byte
 	h.Sum(id[:0])
 	if v, ok := parsedKeys().GetIfPresent(id); ok {

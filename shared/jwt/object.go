@@ -22,14 +22,21 @@ type Member struct {
 	Raw  string
 }
 
+// maxMembers is the most members of an object: each becomes variables.
+const maxMembers = 10_000
+
 var (
 	errObject    = errors.New("not a JSON object")
 	errDuplicate = errors.New("a member occurs twice")
+	errMembers   = errors.New("an object has too many members")
 )
 
 // ParseObject reads a JSON object in UTF-8.
-func ParseObject(data string) (Object, error) {
-	if !json.Valid([]byte(data)) || !utf8.ValidString(data) {
+func ParseObject(data string) (Object, error) { return parseObject([]byte(data), data) }
+
+// parseObject is ParseObject of data, given both ways.
+func parseObject(b []byte, data string) (Object, error) {
+	if !json.Valid(b) || !utf8.Valid(b) {
 		return nil, errObject
 	}
 	return scanObject(data)
@@ -42,6 +49,7 @@ func scanObject(data string) (Object, error) {
 		return nil, errObject
 	}
 	o := make(Object, 0, 8)
+	var seen map[string]bool // of large objects
 	s = space(s[1:])
 	for s[0] != '}' {
 		n := valueEnd(s)
@@ -49,8 +57,11 @@ func scanObject(data string) (Object, error) {
 		s = space(s[n:])
 		s = space(s[1:]) // the colon
 		n = valueEnd(s)
-		if _, dup := o.Get(name); dup {
+		if o.repeats(name, &seen) {
 			return nil, errDuplicate
+		}
+		if len(o) == maxMembers {
+			return nil, errMembers
 		}
 		o = append(o, Member{Name: name, Raw: s[:n]})
 		s = space(s[n:])
@@ -59,6 +70,24 @@ func scanObject(data string) (Object, error) {
 		}
 	}
 	return o, nil
+}
+
+// repeats reports whether name is the name of a member; an object that grows
+// large gets an index.
+func (o Object) repeats(name string, seen *map[string]bool) bool {
+	if len(o) < 16 {
+		_, dup := o.Get(name)
+		return dup
+	}
+	if *seen == nil {
+		*seen = make(map[string]bool, 2*len(o))
+		for _, m := range o {
+			(*seen)[m.Name] = true
+		}
+	}
+	dup := (*seen)[name]
+	(*seen)[name] = true
+	return dup
 }
 
 // elements yields the values of a valid JSON array, nothing for other values.
@@ -81,7 +110,15 @@ func elements(raw string) iter.Seq[string] {
 	}
 }
 
-func space(s string) string { return strings.TrimLeft(s, " \t\r\n") }
+// space returns s without the white space in front.
+func space(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return s[i:]
+		}
+	}
+	return ""
+}
 
 // valueEnd returns the length of the value that s, valid JSON, begins with.
 func valueEnd(s string) int {

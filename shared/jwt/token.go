@@ -20,6 +20,7 @@ type Token struct {
 
 	signing   string // header.payload, as received
 	payload64 string
+	payload   []byte // the bytes of Payload
 	signature []byte
 
 	key, iv, ciphertext, tag []byte // of a JWE
@@ -48,7 +49,7 @@ func Parse(s string) (*Token, error) {
 		return nil, &Error{Name: "FailedToDecode", Cause: err}
 	}
 	t.HeaderJSON = string(head)
-	if t.Header, err = ParseObject(t.HeaderJSON); err != nil {
+	if t.Header, err = parseObject(head, t.HeaderJSON); err != nil {
 		return nil, &Error{Name: "InvalidJsonFormat", Cause: err}
 	}
 	if n == 5 {
@@ -70,8 +71,8 @@ func (t *Token) signed(s string, part [5]string) (err error) {
 	if t.signature, err = decode64(part[2]); err != nil {
 		return err
 	}
-	payload, err := decode64(part[1])
-	t.Payload = string(payload)
+	t.payload, err = decode64(part[1])
+	t.Payload = string(t.payload)
 	return err
 }
 
@@ -90,9 +91,18 @@ func (t *Token) encrypted(part [5]string) error {
 // Detached reports whether the payload of a JWS is left out.
 func (t *Token) Detached() bool { return !t.Encrypted && t.payload64 == "" }
 
+// claims is the payload of a JWT as an object.
+func (t *Token) claims() (Object, error) {
+	o, err := parseObject(t.payload, t.Payload)
+	if err != nil {
+		return nil, &Error{Name: "InvalidJsonFormat", Cause: err}
+	}
+	return o, nil
+}
+
 // attach gives a detached JWS its payload.
 func (t *Token) attach(payload string) {
-	t.Payload = payload
+	t.Payload, t.payload = payload, []byte(payload)
 	t.payload64 = base64.RawURLEncoding.EncodeToString([]byte(payload))
 	t.signing += t.payload64
 }

@@ -1,7 +1,7 @@
 package jwt
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,64 +40,82 @@ func readTimes(claims Object) (t times, err error) {
 	return t, nil
 }
 
-// headerVariables are the variables of a header.
-func headerVariables(prefix string, t *Token) []variable {
-	out := []variable{{prefix + "header-json", flow.StringValue(t.HeaderJSON)}}
-	for _, m := range t.Header {
-		out = append(out,
-			variable{prefix + "header." + m.Name, listValue(m.Raw)},
-			variable{prefix + "decoded.header." + m.Name, value(m.Raw)})
-		switch m.Name {
-		case "alg":
-			out = append(out, variable{prefix + "header.algorithm", value(m.Raw)})
-		case "typ":
-			out = append(out, variable{prefix + "header.type", value(m.Raw)})
-		}
-	}
-	return out
+// writer collects variables. Their names share one text: a token has dozens.
+type writer struct {
+	prefix string
+	names  strings.Builder
+	vars   []variable
 }
 
-// named are the claims that have a variable with a name of its own.
-var named = map[string]string{"sub": "claim.subject", "iss": "claim.issuer", "aud": "claim.audience"}
+func newWriter(prefix string, n int) *writer {
+	w := &writer{prefix: prefix, vars: make([]variable, 0, n)}
+	w.names.Grow(n * (len(prefix) + 16))
+	return w
+}
 
-// claimVariables are the variables of a payload that do not depend on the time.
-func claimVariables(prefix, payload string, claims Object, at times) []variable {
+// add adds the variable called by the prefix and both parts.
+func (w *writer) add(kind, name string, v flow.Value) {
+	start := w.names.Len()
+	w.names.WriteString(w.prefix)
+	w.names.WriteString(kind)
+	w.names.WriteString(name)
+	w.vars = append(w.vars, variable{w.names.String()[start:], v})
+}
+
+// header adds the variables of a header.
+func (w *writer) header(t *Token) {
+	w.add("header-json", "", flow.StringValue(t.HeaderJSON))
+	for _, m := range t.Header {
+		w.add("header.", m.Name, listValue(m.Raw))
+		w.add("decoded.header.", m.Name, value(m.Raw))
+	}
+	w.alias(t.Header, "alg", "header.algorithm")
+	w.alias(t.Header, "typ", "header.type")
+}
+
+// alias gives a registered member a second name. It comes after the members:
+// one that has that name does not take its place.
+func (w *writer) alias(o Object, name, alias string) {
+	if raw, ok := o.Get(name); ok {
+		w.add(alias, "", listValue(raw))
+	}
+}
+
+// claims adds the variables of a payload that do not depend on the time.
+func (w *writer) claims(payload string, claims Object, at times) {
 	names := make([]string, len(claims))
-	out := []variable{{prefix + "payload-json", flow.StringValue(payload)}}
+	w.add("payload-json", "", flow.StringValue(payload))
 	for i, m := range claims {
 		names[i] = m.Name
-		v := listValue(m.Raw)
-		out = append(out,
-			variable{prefix + "claim." + m.Name, v},
-			variable{prefix + "decoded.claim." + m.Name, value(m.Raw)})
-		if n, ok := named[m.Name]; ok {
-			out = append(out, variable{prefix + n, v})
-		}
+		w.add("claim.", m.Name, listValue(m.Raw))
+		w.add("decoded.claim.", m.Name, value(m.Raw))
 	}
-	out = append(out, variable{prefix + "payload-claim-names", flow.ListValue(names)})
+	w.alias(claims, "sub", "claim.subject")
+	w.alias(claims, "iss", "claim.issuer")
+	w.alias(claims, "aud", "claim.audience")
+	w.add("payload-claim-names", "", flow.ListValue(names))
 	if at.hasExp {
-		out = append(out,
-			variable{prefix + "claim.expiry", flow.IntValue(at.exp)},
-			variable{prefix + "expiry_formatted", flow.StringValue(time.UnixMilli(at.exp).UTC().Format("2006-01-02T15:04:05.000-0700"))})
+		w.add("claim.expiry", "", flow.IntValue(at.exp))
+		w.add("expiry_formatted", "", flow.StringValue(time.UnixMilli(at.exp).UTC().Format("2006-01-02T15:04:05.000-0700")))
 	}
 	if at.hasIat {
-		out = append(out, variable{prefix + "claim.issuedat", flow.IntValue(at.iat)})
+		w.add("claim.issuedat", "", flow.IntValue(at.iat))
 	}
 	if at.hasNbf {
-		out = append(out, variable{prefix + "claim.notbefore", flow.IntValue(at.nbf)})
+		w.add("claim.notbefore", "", flow.IntValue(at.nbf))
 	}
-	return out
 }
 
 // names are the variables that depend on the time, or on the outcome.
 type names struct {
-	prefix, headerJSON                 string
+	prefix                             string
+	headerJSON                         flow.Var
 	expired, seconds, remaining, valid string
 }
 
 func newNames(prefix string) names {
 	return names{
-		prefix: prefix, headerJSON: prefix + "header-json",
+		prefix: prefix, headerJSON: flow.Compile(prefix + "header-json"),
 		expired: prefix + "is_expired", seconds: prefix + "seconds_remaining",
 		remaining: prefix + "time_remaining_formatted", valid: prefix + "valid",
 	}
@@ -106,7 +124,7 @@ func newNames(prefix string) names {
 // clear removes what the policy set before in the same call, so that no claim
 // of another token is left.
 func (n *names) clear(fc *flow.Context) {
-	if fc.Get(n.headerJSON).IsNull() {
+	if n.headerJSON.Get(fc).IsNull() {
 		return
 	}
 	var old []string
@@ -147,9 +165,22 @@ func floorDiv(a, b int64) int64 {
 
 // formatSpan writes milliseconds as HH:mm:ss.SSS; hours may have more digits.
 func formatSpan(ms int64) string {
-	sign := ""
+	var b [24]byte
+	out := b[:0]
 	if ms < 0 {
-		sign, ms = "-", -ms
+		out, ms = append(out, '-'), -ms
 	}
-	return fmt.Sprintf("%s%02d:%02d:%02d.%03d", sign, ms/3600000, ms/60000%60, ms/1000%60, ms%1000)
+	out = pad(out, ms/3600000, 2)
+	out = pad(append(out, ':'), ms/60000%60, 2)
+	out = pad(append(out, ':'), ms/1000%60, 2)
+	return string(pad(append(out, '.'), ms%1000, 3))
+}
+
+func pad(b []byte, n int64, width int) []byte {
+	for least := int64(10); width > 1; width, least = width-1, least*10 {
+		if n < least {
+			b = append(b, '0')
+		}
+	}
+	return strconv.AppendInt(b, n, 10)
 }

@@ -121,7 +121,7 @@ func (v *Verifier) key(ctx context.Context, fc *flow.Context, h headers) (*Key, 
 func (v *Verifier) open(t *Token, h headers, k *Key, wrong string) error {
 	if e := v.Encryption; e != nil {
 		payload, err := e.open(t, contentNamed(h.enc), k, v.Keys.iterations)
-		t.Payload = payload
+		t.Payload, t.payload = string(payload), payload
 		if err != nil {
 			return &Error{Name: wrong, Cause: err}
 		}
@@ -157,6 +157,7 @@ type verified struct {
 	header      Object
 	claims      Object
 	headers     headers
+	audience    []string
 	at          times
 	vars        []variable
 	fingerprint [sha256.Size]byte
@@ -228,16 +229,28 @@ func (v *JWTVerifier) verify(ctx context.Context, fc *flow.Context, token string
 	if err := v.open(t, h, k, "InvalidToken"); err != nil {
 		return nil, err
 	}
-	claims, err := ParseObject(t.Payload)
+	claims, err := t.claims()
 	if err != nil {
-		return nil, &Error{Name: "InvalidJsonFormat", Cause: err}
+		return nil, err
 	}
 	at, err := readTimes(claims)
 	if err != nil {
 		return nil, err
 	}
-	vars := append(headerVariables(v.names.prefix, t), claimVariables(v.names.prefix, t.Payload, claims, at)...)
-	return &verified{header: t.Header, claims: claims, headers: h, at: at, vars: vars, fingerprint: k.fingerprint}, nil
+	w := newWriter(v.names.prefix, 8+2*len(t.Header)+10+3*len(claims))
+	w.header(t)
+	w.claims(t.Payload, claims, at)
+	return &verified{header: t.Header, claims: claims, headers: h, audience: audience(claims), at: at, vars: w.vars, fingerprint: k.fingerprint}, nil
+}
+
+// audience is the aud claim: a text, or a list of them.
+func audience(claims Object) []string {
+	if s, ok := claims.Text("aud"); ok {
+		return []string{s}
+	}
+	raw, _ := claims.Get("aud")
+	list, _ := stringsOf(raw)
+	return list
 }
 
 // check compares the claims with the policy and the clock.
@@ -253,7 +266,7 @@ func (v *JWTVerifier) check(fc *flow.Context, d *verified, now time.Time) error 
 			return err
 		}
 	}
-	if err := v.checkAudience(fc, d.claims); err != nil {
+	if err := v.checkAudience(fc, d.audience); err != nil {
 		return err
 	}
 	if err := v.Claims.check(fc, v.IgnoreUnresolved, d.claims); err != nil {
@@ -316,7 +329,7 @@ func (v *JWTVerifier) checkText(fc *flow.Context, claims Object, name string, wa
 }
 
 // checkAudience wants one of the configured audiences to be one of the token's.
-func (v *JWTVerifier) checkAudience(fc *flow.Context, claims Object) error {
+func (v *JWTVerifier) checkAudience(fc *flow.Context, got []string) error {
 	if v.Audience == nil || v.Audience.Blank() {
 		return nil
 	}
@@ -324,12 +337,7 @@ func (v *JWTVerifier) checkAudience(fc *flow.Context, claims Object) error {
 	if err != nil {
 		return err
 	}
-	raw, _ := claims.Get("aud")
-	got, ok := stringsOf(raw)
-	if s, one := claims.Text("aud"); one {
-		got, ok = []string{s}, true
-	}
-	if ok && slices.ContainsFunc(want, func(s string) bool { return slices.Contains(got, s) }) {
+	if slices.ContainsFunc(want, func(s string) bool { return slices.Contains(got, s) }) {
 		return nil
 	}
 	return invalidClaim("aud")
@@ -414,7 +422,9 @@ func (v *JWSVerifier) payload(fc *flow.Context, t *Token) error {
 }
 
 func putJWS(fc *flow.Context, prefix string, t *Token, detached bool) {
-	put(fc, headerVariables(prefix, t))
+	w := newWriter(prefix, 8+2*len(t.Header))
+	w.header(t)
+	put(fc, w.vars)
 	payload := t.Payload
 	if detached {
 		payload = ""
@@ -450,19 +460,22 @@ func (d *Decoder) Run(fc *flow.Context, token string) error {
 		putJWS(fc, d.names.prefix, t, false)
 		return nil
 	}
-	put(fc, headerVariables(d.names.prefix, t))
+	w := newWriter(d.names.prefix, 16+2*len(t.Header))
+	w.header(t)
 	if t.Encrypted {
+		put(fc, w.vars)
 		return nil
 	}
-	claims, err := ParseObject(t.Payload)
+	claims, err := t.claims()
 	if err != nil {
-		return &Error{Name: "InvalidJsonFormat", Cause: err}
+		return err
 	}
 	at, err := readTimes(claims)
 	if err != nil {
 		at = times{}
 	}
-	put(fc, claimVariables(d.names.prefix, t.Payload, claims, at))
+	w.claims(t.Payload, claims, at)
+	put(fc, w.vars)
 	d.names.putRemaining(fc, at, fc.Now().UnixMilli())
 	return nil
 }
