@@ -180,8 +180,8 @@ func (c *Client) MatchAmong(call *policy.APICall, names []string) (Match, bool) 
 }
 
 func (c *Client) match(call *policy.APICall, among func(string) bool) (Match, bool) {
-	var suffix path
-	suffix.set(call.Path)
+	var buf segments
+	suffix := splitPath(call.Path, buf[:0])
 	for i := range c.Associations {
 		a := &c.Associations[i]
 		if !a.Approved() || among != nil && !among(a.Name) {

@@ -149,7 +149,12 @@ func (s *Service) fresh(e *entry, maxAge time.Duration) bool {
 func (s *Service) load(ctx context.Context, key string, sum [sha256.Size]byte, maxAge time.Duration) (*Client, error) {
 	generation := s.generation.Load()
 	for range 3 {
-		v, err, shared := s.flight.Do(key, func() (any, error) { return s.read(ctx, key, sum, maxAge) })
+		v, err, shared := s.flight.Do(key, func() (any, error) {
+			if e, ok := s.clients.GetIfPresent(key); ok && s.fresh(e, maxAge) {
+				return e, nil // read between the look before and this flight
+			}
+			return s.read(ctx, key, sum, maxAge)
+		})
 		e, _ := v.(*entry)
 		switch {
 		case !shared:

@@ -86,8 +86,8 @@ func Compile(api *apigee.GoogleCloudApigeeV1ApiProduct) *Product {
 // Allows reports whether the product allows a call, and by which operation if it
 // has operations.
 func (p *Product) Allows(call *policy.APICall) (*Operation, bool) {
-	var suffix path
-	suffix.set(call.Path)
+	var buf segments
+	suffix := splitPath(call.Path, buf[:0])
 	return p.allows(call, &suffix)
 }
 

@@ -71,7 +71,7 @@ func matchSegments(pattern, segments []string) bool {
 		case i < len(pattern) && (pattern[i] == segments[j] || pattern[i] == anyOne && segments[j] != ""):
 			i++
 			j++
-		case more >= 0 && segments[mark] != "":
+		case more >= 0:
 			mark++
 			i, j = more+1, mark
 		default:
@@ -92,21 +92,25 @@ type path struct {
 	// relative says that it has a segment "." or "..": what it means is for the
 	// target to say, so it is allowed only where everything is.
 	relative bool
-	buf      [16]string
 }
 
-func (p *path) set(suffix string) {
+// segments is memory for those of an ordinary path, on the stack of who matches
+// it.
+type segments [16]string
+
+func splitPath(suffix string, buf []string) path {
 	suffix = strings.TrimPrefix(suffix, "/")
-	p.segments = p.buf[:0]
-	if p.base = suffix == ""; p.base {
-		return
+	if suffix == "" {
+		return path{base: true}
 	}
+	p := path{segments: buf}
 	for more := true; more; {
 		var s string
 		s, suffix, more = strings.Cut(suffix, "/")
 		p.segments = append(p.segments, s)
 		p.relative = p.relative || isDots(s)
 	}
+	return p
 }
 
 // isDots reports whether a segment is "." or "..", escaped or not. A parameter
