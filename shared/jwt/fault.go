@@ -31,6 +31,7 @@ var texts = map[string]string{
 	"InvalidToken":                              "Invalid token", // live
 	"KeyIdMissing":                              "Key Id missing",
 	"KeyParsingFailed":                          "Failed to parse key",
+	"MissingMandatoryClaims":                    "Missing mandatory claims",
 	"MissingPayload":                            "Missing payload",
 	"NoAlgorithmFoundInHeader":                  "No algorithm found in header",
 	"NoMatchingPublicKey":                       "No matching public key",

@@ -307,3 +307,25 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestRemoteSetStale: while one caller asks a slow source again, the others go
+// on with the old set.
+func TestRemoteSetStale(t *testing.T) {
+	key := private(t, "rsa.pem")
+	token := signed(t, "k1", key, `{}`)
+	p := &idp{body: jwks(t, map[string]any{"k1": key})}
+	v := newVerifier(t, p, `uri="https://idp.example/`+t.Name()+`"`)
+	v.expect("", 1, token)
+	p.hold = make(chan struct{})
+	v.now = v.now.Add(301 * time.Second)
+	slow := make(chan string)
+	go func() { slow <- v.verify(t.Context(), token) }()
+	for p.fetches.Load() == 1 {
+		time.Sleep(time.Millisecond)
+	}
+	v.expect("", 2, token)
+	close(p.hold)
+	if got := <-slow; got != "" {
+		t.Errorf("the caller that asks: %q", got)
+	}
+}

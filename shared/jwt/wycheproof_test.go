@@ -12,8 +12,8 @@ import (
 )
 
 // wycheproofDir names a directory with json_web_signature_test.json and its
-// kin, the testvectors_v1 of C2SP/wycheproof. CI does not set it; the cases in
-// TestRefused are what was learned from it.
+// kin, the testvectors_v1 of C2SP/wycheproof. CI does not set it; the tests of
+// refused_test.go are what was learned from it.
 const wycheproofDir = "PERIGEE_WYCHEPROOF"
 
 type wycheproofFile struct {
