@@ -23,6 +23,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/jsontoxml"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
+	"github.com/perigee-gateway/perigee/shared/policies/messagelogging"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
@@ -33,6 +34,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjwt"
+	"github.com/perigee-gateway/perigee/shared/policies/xmlthreatprotection"
 	"github.com/perigee-gateway/perigee/shared/policies/xmltojson"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
@@ -59,6 +61,7 @@ var All = []policy.Kind{
 	jsontoxml.Kind,
 	keyvaluemapoperations.Kind,
 	lookupcache.Kind,
+	messagelogging.Kind,
 	oauthv2.Kind,
 	populatecache.Kind,
 	raisefault.Kind,
@@ -69,5 +72,6 @@ var All = []policy.Kind{
 	verifyapikey.Kind,
 	verifyjws.Kind,
 	verifyjwt.Kind,
+	xmlthreatprotection.Kind,
 	xmltojson.Kind,
 }
