@@ -313,6 +313,9 @@ func (c *Context) MessageID() string {
 // before the host lets go of the request: flushing logs, writing counters.
 func (c *Context) After(f func(context.Context)) { c.after = append(c.after, f) }
 
+// Pending reports whether After has something to run.
+func (c *Context) Pending() bool { return len(c.after) > 0 }
+
 // OnSend registers f to change the response or error message right before it
 // goes to the client, whichever way the flow ends (CORS headers). f must not be
 // registered twice by one policy.

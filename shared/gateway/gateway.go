@@ -128,7 +128,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	m := ep.Run(ctx, fc)
 	fc.SentStart = g.now()
 	size, err := writeResponse(w, r, m)
-	if ep.HasPostClient() || err == nil && m.Streaming() {
+	if ep.HasPostClient() || fc.Pending() || err == nil && m.Streaming() {
 		if f, ok := w.(http.Flusher); ok && m.Status != http.StatusSwitchingProtocols {
 			f.Flush()
 		}
