@@ -26,6 +26,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/messagelogging"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
+	"github.com/perigee-gateway/perigee/shared/policies/publishmessage"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
 	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
 	"github.com/perigee-gateway/perigee/shared/policies/responsecache"
@@ -64,6 +65,7 @@ var All = []policy.Kind{
 	messagelogging.Kind,
 	oauthv2.Kind,
 	populatecache.Kind,
+	publishmessage.Kind,
 	raisefault.Kind,
 	readpropertyset.Kind,
 	responsecache.Kind,
