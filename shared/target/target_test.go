@@ -320,7 +320,7 @@ func TestResponse(t *testing.T) {
 	for name, v := range m.Header.All() {
 		got = append(got, name+": "+v)
 	}
-	want := "Content-Length: 4|Content-Type: text/plain|Set-Cookie: a=1, 2|Set-Cookie: b=2"
+	want := "Content-Type: text/plain|Set-Cookie: a=1, 2|Set-Cookie: b=2|Content-Length: 4"
 	if g := strings.Join(got, "|"); g != want {
 		t.Errorf("headers %s, want %s", g, want)
 	}

@@ -89,7 +89,7 @@ func (p *Pool) transport(key identity, id *tlsIdentity) roundTripper {
 	return p.transports.get(key, func() roundTripper { return p.newClient(key, id) })
 }
 
-func (p *Pool) newClient(key identity, id *tlsIdentity) *httpClient {
+func (p *Pool) newClient(key identity, id *tlsIdentity) roundTripper {
 	d := &dialer{net: net.Dialer{Timeout: key.connect, KeepAlive: 30 * time.Second}, tls: id, plan: key, now: p.opts.Now}
 	t := &http.Transport{
 		DialContext:            d.dialHTTP,
@@ -113,5 +113,9 @@ func (p *Pool) newClient(key identity, id *tlsIdentity) *httpClient {
 	t.Protocols.SetHTTP1(!key.http2)
 	t.Protocols.SetHTTP2(key.http2)
 	t.Protocols.SetUnencryptedHTTP2(key.http2)
-	return &httpClient{transport: t, forwarded: key.proxy == forwarded}
+	rest := &httpClient{transport: t, forwarded: key.proxy == forwarded}
+	if key.http2 || key.http10 || key.proxy == forwarded {
+		return rest
+	}
+	return &leanClient{rest: rest, dial: d, keepAlive: key.keepAlive}
 }
