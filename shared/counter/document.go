@@ -27,8 +27,8 @@ const (
 type document struct {
 	// Used counts what was used and what is leased, but for rolling windows.
 	Used int64 `json:"used,omitempty"`
-	// Start is when a flexi window began, in ms.
-	Start int64 `json:"start,omitempty"`
+	// End is when a flexi window ends, in ms: its length after the first use.
+	End int64 `json:"end,omitempty"`
 	// Spans are the uses in a rolling window, by time.
 	Spans []span `json:"spans,omitempty"`
 	// Leases are the last transactions of instances that were here lately.
@@ -83,7 +83,7 @@ func load(doc store.Doc, err error, w *policy.Window, now time.Time) (*document,
 	}
 	switch w.Kind {
 	case policy.FlexiWindow:
-		if d.Start != 0 && now.UnixMilli() >= d.Start+w.End.Sub(w.Start).Milliseconds() {
+		if d.End != 0 && now.UnixMilli() >= d.End {
 			*d = document{}
 		}
 	case policy.RollingWindow:
@@ -112,8 +112,8 @@ func (d *document) add(n int64, w *policy.Window, at time.Time) {
 		d.addSpan(n, at.UnixMilli(), w.End.Sub(w.Start).Milliseconds()/maxSpans)
 		return
 	case policy.FlexiWindow:
-		if d.Start == 0 {
-			d.Start = at.UnixMilli()
+		if d.End == 0 {
+			d.End = at.Add(w.End.Sub(w.Start)).UnixMilli()
 		}
 	}
 	d.Used += n
@@ -176,8 +176,8 @@ func (d *document) end(w *policy.Window, now time.Time) time.Time {
 	length := w.End.Sub(w.Start)
 	switch w.Kind {
 	case policy.FlexiWindow:
-		if d.Start != 0 {
-			return time.UnixMilli(d.Start).UTC().Add(length)
+		if d.End != 0 {
+			return time.UnixMilli(d.End).UTC()
 		}
 		return now.Add(length)
 	case policy.RollingWindow:
