@@ -120,7 +120,10 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 
 func compile(env *policy.Env, kind string, i *Identifier, known []string) identifier {
 	typ := strings.ToLower(strings.TrimSpace(i.Type))
-	if !slices.Contains(known, typ) {
+	switch {
+	case len(known) == 0:
+		env.Errorf(i.Pos, "an entity of type %q has no secondary identifier", kind)
+	case !slices.Contains(known, typ):
 		env.Errorf(i.Pos, "an entity of type %q is not identified by %q, but by one of: %s", kind, i.Type, strings.Join(known, ", "))
 	}
 	return identifier{kind: typ, ref: env.Var(i.Ref)}
