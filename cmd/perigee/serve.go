@@ -18,19 +18,20 @@ import (
 )
 
 type serveCmd struct {
-	Gateway    string   `default:"127.0.0.1:8080" help:"Address of the gateway."`
-	Management string   `default:"127.0.0.1:8081" help:"Address of the Management API; loopback only, since it asks for no credentials here."`
-	Org        string   `default:"local" help:"Organization, made if it does not exist."`
-	Env        string   `default:"test" help:"Environment, made if it does not exist."`
-	Store      string   `help:"embedded:DIR, memory: or firestore:PROJECT[/DATABASE]; default embedded in the user's cache folder." placeholder:"STORE"`
-	Keystore   string   `help:"local:DIR or secretmanager:PROJECT; default beside the embedded store." placeholder:"KEYSTORE"`
-	LogLevel   string   `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
-	Bundles    []string `arg:"" optional:"" name:"bundle" help:"Bundle directories or zips, deployed at start and again when their files change."`
+	Gateway      string   `default:"127.0.0.1:8080" help:"Address of the gateway."`
+	Management   string   `default:"127.0.0.1:8081" help:"Address of the Management API; loopback only, unless it authenticates."`
+	Authenticate bool     `help:"Ask callers of the Management API for Google tokens, as PERIGEE_ADMINS and PERIGEE_AUDIENCE say; then --management may be any address."`
+	Org          string   `default:"local" help:"Organization, made if it does not exist."`
+	Env          string   `default:"test" help:"Environment, made if it does not exist."`
+	Store        string   `help:"embedded:DIR, memory: or firestore:PROJECT[/DATABASE]; default embedded in the user's cache folder." placeholder:"STORE"`
+	Keystore     string   `help:"local:DIR or secretmanager:PROJECT; default beside the embedded store." placeholder:"KEYSTORE"`
+	LogLevel     string   `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	Bundles      []string `arg:"" optional:"" name:"bundle" help:"Bundle directories or zips, deployed at start and again when their files change."`
 }
 
 // Run serves both planes until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context, s streams) error {
-	if err := loopback(c.Management); err != nil {
+	if err := loopback(c.Management); err != nil && !c.Authenticate {
 		return err
 	}
 	log, err := boot.NewLogger(s.err, "text", c.LogLevel)
@@ -58,9 +59,13 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	api, err := host.ManagementHandler()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return boot.Serve(ctx, gateway, host.GatewayHandler()) })
-	group.Go(func() error { return boot.Serve(ctx, management, host.ManagementHandler()) })
+	group.Go(func() error { return boot.Serve(ctx, management, api) })
 	fmt.Fprintf(s.out, "gateway     http://%s\nmanagement  http://%s/v1/organizations/%s (environment %s)\n", gateway.Addr(), management.Addr(), c.Org, c.Env)
 	d := &deployer{host: host, env: c.Env, out: s.out, base: "http://" + gateway.Addr().String()}
 	group.Go(func() error { return d.watch(ctx, c.Bundles) })
@@ -69,9 +74,14 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 
 // config is the configuration of a local process.
 func (c *serveCmd) config() (boot.Config, error) {
+	env, err := boot.FromEnv()
+	if err != nil {
+		return env, err
+	}
 	config := boot.Config{
+		Admins: env.Admins, Audiences: env.Audiences, OAuthClients: env.OAuthClients,
 		Organization: c.Org, Store: c.Store, Keystore: c.Keystore, Refresh: time.Second,
-		AnyHost: true, Ingress: true, LogFormat: "text", LogLevel: c.LogLevel, InsecureManagement: true,
+		AnyHost: true, Ingress: true, LogFormat: "text", LogLevel: c.LogLevel, InsecureManagement: !c.Authenticate,
 		Project: os.Getenv("GOOGLE_CLOUD_PROJECT"), Local: true,
 	}
 	if config.Store == "" || config.Keystore == "" {
@@ -111,5 +121,5 @@ func loopback(addr string) error {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return errors.New("--management " + addr + ": perigee serve asks for no credentials, so the Management API binds loopback addresses only; run 'perigee management' for one that authenticates")
+	return errors.New("--management " + addr + ": perigee serve asks for no credentials, so the Management API binds loopback addresses only; --authenticate makes it ask for them")
 }

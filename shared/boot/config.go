@@ -36,6 +36,14 @@ type Config struct {
 	// InsecureManagement leaves the Management API without authentication; only
 	// for loopback listeners.
 	InsecureManagement bool
+	// Audiences are the values of aud that ID tokens for the Management API may
+	// have: the URLs it is called at.
+	Audiences []string
+	// OAuthClients are those whose access tokens the Management API takes; empty
+	// is any.
+	OAuthClients []string
+	// Admins are members with the role admin in every organization.
+	Admins []string
 	// Port is where container entry points listen.
 	Port string
 	// Project is the Google Cloud project, for logging and Pub/Sub.
@@ -62,6 +70,9 @@ var Variables = []Variable{
 	{"PERIGEE_LOG_FORMAT", "json", "json (Cloud Logging's structure) or text."},
 	{"PERIGEE_LOG_LEVEL", "info", "debug, info, warn or error."},
 	{"PERIGEE_PERMISSIVE_TLS", "false", "Verify target certificates without <SSLInfo> as Apigee does: the host name, but not the chain."},
+	{"PERIGEE_ADMINS", "", "Comma list of members (e-mail addresses of users or service accounts) with the role admin in every organization: who makes the first one and grants roles."},
+	{"PERIGEE_AUDIENCE", "", "Comma list of the audiences that Google ID tokens for the Management API may have: its URLs. Without one only access tokens are taken."},
+	{"PERIGEE_OAUTH_CLIENTS", "", "Comma list of the OAuth clients whose access tokens the Management API takes; empty: any, as long as the token has the scope cloud-platform."},
 	{"PERIGEE_REGION", "", "Value of the flow variable system.region.name."},
 	{"PERIGEE_LAMBDA_STREAMING", "false", "On Lambda: stream answers; the function URL's invoke mode must be RESPONSE_STREAM."},
 	{"PORT", "8080", "Where perigee gateway and perigee management listen."},
@@ -84,6 +95,9 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 		Environments: list(get("PERIGEE_ENVIRONMENTS", "")),
 		Store:        get("PERIGEE_STORE", "firestore:"+project),
 		Keystore:     get("PERIGEE_KEYSTORE", "secretmanager:"+project),
+		Admins:       list(get("PERIGEE_ADMINS", "")),
+		Audiences:    list(get("PERIGEE_AUDIENCE", "")),
+		OAuthClients: list(get("PERIGEE_OAUTH_CLIENTS", "")),
 		LogFormat:    get("PERIGEE_LOG_FORMAT", "json"),
 		LogLevel:     get("PERIGEE_LOG_LEVEL", "info"),
 		Port:         get("PORT", "8080"),

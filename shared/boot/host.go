@@ -276,5 +276,5 @@ func Management(ctx context.Context, c Config) (http.Handler, error) {
 	if err := h.Registry.FinishJobs(ctx, c.Organization, false); err != nil {
 		h.Log.Warn("what a crash left undone stays so for now", "error", err)
 	}
-	return h.ManagementHandler(), nil
+	return h.ManagementHandler()
 }

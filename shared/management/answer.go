@@ -161,7 +161,7 @@ func (c *call) fail(err error) {
 	e := errorBody{Status: codeOf(err), Message: messageOf(err), Details: detailsOf(err)}
 	e.Code = statusOf[e.Status]
 	if e.Code >= http.StatusInternalServerError {
-		attrs := []slog.Attr{slog.String("method", c.r.Method), slog.Any("error", err)}
+		attrs := []slog.Attr{slog.String("method", c.r.Method), slog.Any("error", causeOf(err))}
 		if c.route != nil {
 			attrs = append(attrs, slog.String("resource", c.resource()))
 		}
@@ -201,6 +201,15 @@ func codeOf(err error) entity.Code {
 var keyCodes = map[keystore.Code]entity.Code{
 	keystore.Unavailable: entity.Unavailable, keystore.NotFound: entity.NotFound, keystore.AlreadyExists: entity.AlreadyExists,
 	keystore.Invalid: entity.InvalidArgument, keystore.Conflict: entity.Aborted, keystore.Denied: entity.Internal,
+}
+
+// causeOf is what the log is told of an error: the cause that callers are not.
+func causeOf(err error) error {
+	var own *entity.Error
+	if errors.As(err, &own) && own.Err != nil {
+		return fmt.Errorf("%w: %w", err, own.Err)
+	}
+	return err
 }
 
 // plain is what is said of errors without a message for callers.

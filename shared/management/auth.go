@@ -85,7 +85,7 @@ func (c *call) authorize() error {
 	if c.Auth != nil {
 		who, err := c.Auth.Authenticate(c.r)
 		if err != nil {
-			c.Log.LogAttrs(c.ctx(), slog.LevelInfo, "caller refused", slog.Any("error", err), slog.String("remote", c.r.RemoteAddr))
+			c.Log.LogAttrs(c.ctx(), slog.LevelInfo, "caller refused", slog.Any("error", causeOf(err)), slog.String("remote", c.r.RemoteAddr))
 			return authFailure(err)
 		}
 		c.who = who
