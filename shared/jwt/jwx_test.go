@@ -173,7 +173,9 @@ func (e encryption) test(t *testing.T, content string) {
 		if got := fc.Text("jwt.V.decoded.header.enc") + " " + fc.Text("jwt.V.header.algorithm") + " " + fc.Text("jwt.V.claim.sub"); got != content+" "+e.alg+" joe" {
 			t.Error(got)
 		}
-		e.tamper(t, token, verify)
+		if compress == "false" {
+			e.tamper(t, token, verify)
+		}
 	}
 	e.theirs(t, content, verify)
 }
