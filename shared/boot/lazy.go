@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +27,7 @@ type lazy struct {
 func (l *lazy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, err := l.open(r.Context())
 	if err != nil {
-		slog.Error("cannot start", "error", err)
+		startLog().Error("cannot start", "error", err)
 		unavailable(w)
 		return
 	}
@@ -52,6 +53,16 @@ func (l *lazy) open(ctx context.Context) (http.Handler, error) {
 	}
 	l.handler.Store(&h)
 	return h, nil
+}
+
+// startLog is the logger where the configuration that names one may be what is
+// wrong.
+func startLog() *slog.Logger {
+	log, err := NewLogger(os.Stderr, "json", "info")
+	if err != nil {
+		return slog.Default()
+	}
+	return log
 }
 
 func unavailable(w http.ResponseWriter) {

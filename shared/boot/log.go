@@ -17,7 +17,7 @@ func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: explained})), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: cloudNames})), nil
 	}
@@ -29,6 +29,8 @@ func cloudNames(groups []string, a slog.Attr) slog.Attr {
 		return a
 	}
 	switch a.Key {
+	case "error":
+		return explained(groups, a)
 	case slog.LevelKey:
 		a.Key = "severity"
 		if a.Value.String() == "WARN" {
@@ -37,5 +39,22 @@ func cloudNames(groups []string, a slog.Attr) slog.Attr {
 	case slog.MessageKey:
 		a.Key = "message"
 	}
+	return a
+}
+
+// explained adds to an error what to do about it.
+func explained(groups []string, a slog.Attr) slog.Attr {
+	if a.Key != "error" || len(groups) > 0 {
+		return a
+	}
+	err, ok := a.Value.Any().(error)
+	if !ok {
+		return a
+	}
+	text := err.Error()
+	if hint := explain(err); hint != "" {
+		text += " (" + hint + ")"
+	}
+	a.Value = slog.StringValue(text)
 	return a
 }

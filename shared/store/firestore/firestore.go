@@ -47,6 +47,11 @@ const (
 	idField      = "id"
 )
 
+// UnindexedFields are the fields of every collection that infrastructure exempts
+// from indexing, but for ExpireAtField, which the TTL policy's field override
+// exempts.
+func UnindexedFields() []string { return []string{DataField, idField, UpdatedAtField} }
+
 // defaultTimeout bounds a call whose context has no deadline.
 const defaultTimeout = 30 * time.Second
 
