@@ -108,6 +108,19 @@ func (v *Value) Text() string {
 	return string(v.AppendJSON(nil))
 }
 
+// Size is about how many bytes AppendJSON appends: what escapes add is not
+// counted.
+func (v *Value) Size() int {
+	n := len(v.text) + 2
+	for _, e := range v.items {
+		n += e.Size() + 1
+	}
+	for i := range v.members {
+		n += len(v.members[i].name) + v.members[i].value.Size() + 4
+	}
+	return n
+}
+
 // AppendJSON appends the value as compact JSON.
 func (v *Value) AppendJSON(dst []byte) []byte {
 	switch v.kind {

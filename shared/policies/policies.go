@@ -29,6 +29,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/publishmessage"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
 	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
+	"github.com/perigee-gateway/perigee/shared/policies/regularexpressionprotection"
 	"github.com/perigee-gateway/perigee/shared/policies/responsecache"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
@@ -68,6 +69,7 @@ var All = []policy.Kind{
 	publishmessage.Kind,
 	raisefault.Kind,
 	readpropertyset.Kind,
+	regularexpressionprotection.Kind,
 	responsecache.Kind,
 	servicecallout.Kind,
 	spikearrest.Kind,

@@ -6,6 +6,7 @@ package xpath
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -107,19 +108,32 @@ func (e *Expr) Eval(d *Doc) (r Result, err error) {
 	case string:
 		return Result{kind: String, text: v}, nil
 	case *xpath.NodeIterator:
-		return Result{kind: Nodeset, nodes: collect(v)}, nil
+		nodes, err := collect(v)
+		return Result{kind: Nodeset, nodes: nodes}, err
 	default:
 		return Result{}, fmt.Errorf("evaluate XPath %q: result of type %T", e.src, v)
 	}
 }
 
-func collect(it *xpath.NodeIterator) []*node {
+// maxText bounds the string values of the selected nodes together, in bytes:
+// those of elements inside each other add up to more than the document.
+const maxText = 128 << 20
+
+// ErrText is what an expression gets that selects too much.
+var ErrText = fmt.Errorf("the selected nodes have more than %d bytes of text", maxText)
+
+func collect(it *xpath.NodeIterator) ([]*node, error) {
 	var out []*node
+	size := 0
 	for it.MoveNext() {
 		nav := it.Current().(*xmlquery.NodeNavigator)
-		out = append(out, &node{n: nav.Current(), attr: nav.NodeType() == xpath.AttributeNode, text: nav.Value()})
+		n := &node{n: nav.Current(), attr: nav.NodeType() == xpath.AttributeNode, text: nav.Value()}
+		if size += len(n.text); size > maxText {
+			return nil, ErrText
+		}
+		out = append(out, n)
 	}
-	return out
+	return out, nil
 }
 
 // Kind returns the type of the result.
@@ -154,6 +168,17 @@ func (r Result) XML() string {
 		b.WriteString(n.xml())
 	}
 	return b.String()
+}
+
+// XMLs yields the selected nodes as XML, one by one.
+func (r Result) XMLs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, n := range r.nodes {
+			if !yield(n.xml()) {
+				return
+			}
+		}
+	}
 }
 
 // FirstXML is XML of the first selected node only.
