@@ -8,9 +8,11 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/cache"
+	"github.com/perigee-gateway/perigee/shared/counter"
 	"github.com/perigee-gateway/perigee/shared/credentials"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
@@ -83,8 +85,20 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	return h, nil
 }
 
-// Close closes the store.
-func (h *Host) Close() error { return h.Store.Close() }
+// Close gives back what the quotas of this process leased, and closes the store.
+func (h *Host) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.environments {
+		s.quotas.Flush(ctx)
+	}
+	return h.Store.Close()
+}
+
+// closeTimeout bounds what is done before the store is closed.
+const closeTimeout = 5 * time.Second
 
 func openStore(s string) (store.Driver, error) {
 	engine, where, _ := strings.Cut(s, ":")
@@ -166,6 +180,7 @@ type services struct {
 	policy.Services
 	pool   *target.Pool
 	maps   *registry.MapCache
+	quotas *counter.Quotas
 	config func() *entity.Config
 }
 
@@ -187,6 +202,7 @@ func (h *Host) runtime(env string, config func() *entity.Config) gateway.Runtime
 func (h *Host) services(env string, config func() *entity.Config) *services {
 	org := h.Config.Organization
 	s := &services{maps: h.Registry.MapCache(org, env), config: config}
+	s.quotas = counter.New(counter.Options{Store: h.Store, Organization: org, Environment: env, Log: h.Log})
 	keys := h.keys.Keys(keystore.Scope{Organization: org, Environment: env}, references(config))
 	s.pool = target.New(target.Options{
 		Keys:     keys,
@@ -204,6 +220,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		Keys:         keys,
 		GoogleTokens: h.tokens,
 		Caches:       h.caches(env, config),
+		Quotas:       s.quotas,
 	}
 	return s
 }

@@ -27,9 +27,11 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/publishmessage"
+	"github.com/perigee-gateway/perigee/shared/policies/quota"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
 	"github.com/perigee-gateway/perigee/shared/policies/readpropertyset"
 	"github.com/perigee-gateway/perigee/shared/policies/regularexpressionprotection"
+	"github.com/perigee-gateway/perigee/shared/policies/resetquota"
 	"github.com/perigee-gateway/perigee/shared/policies/responsecache"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
@@ -67,9 +69,11 @@ var All = []policy.Kind{
 	oauthv2.Kind,
 	populatecache.Kind,
 	publishmessage.Kind,
+	quota.Kind,
 	raisefault.Kind,
 	readpropertyset.Kind,
 	regularexpressionprotection.Kind,
+	resetquota.Kind,
 	responsecache.Kind,
 	servicecallout.Kind,
 	spikearrest.Kind,
