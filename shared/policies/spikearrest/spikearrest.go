@@ -25,7 +25,6 @@ package spikearrest
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +33,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/policy"
+	"github.com/perigee-gateway/perigee/shared/spike"
 	"github.com/perigee-gateway/perigee/shared/template"
 )
 
@@ -79,11 +79,11 @@ type step struct {
 	policy     string
 	rateRef    flow.Var
 	rateText   *template.Template // nil if fixed is set or there is none
-	fixed      rate
+	fixed      spike.Rate
 	identifier flow.Var
 	weightRef  flow.Var
 	weight     int64
-	limiter    *limiter
+	limiter    *spike.Limiter
 
 	available, exceed, failed string // variables
 }
@@ -92,7 +92,7 @@ type step struct {
 func New(c *Config, env *policy.Env) (policy.Policy, error) {
 	prefix := "ratelimit." + env.Name()
 	s := &step{
-		policy: env.Name(), weight: 1, limiter: newLimiter(c.UseEffectiveCount),
+		policy: env.Name(), weight: 1, limiter: spike.New(c.UseEffectiveCount),
 		available: prefix + ".available.count", exceed: prefix + ".exceed.count", failed: prefix + ".failed",
 	}
 	s.compileRate(c.Rate, env)
@@ -127,55 +127,15 @@ func (s *step) compileRate(r Rate, env *policy.Env) {
 		s.rateText = t
 		return
 	}
-	rate, ok := parseRate(r.Text)
+	rate, ok := spike.ParseRate(r.Text)
 	if !ok {
 		env.Errorf(r.Pos, "InvalidAllowedRate: Invalid spike arrest rate %s.", r.Text)
 		return
 	}
-	if rate.messages > maxPerMinute || rate.period == time.Second && rate.messages > maxPerSecond {
+	if rate.Messages > maxPerMinute || rate.Period == time.Second && rate.Messages > maxPerSecond {
 		env.Warnf(r.Pos, "<Rate> is %s, Apigee enforces at most %dps or %dpm", r.Text, maxPerSecond, maxPerMinute)
 	}
 	s.fixed = rate
-}
-
-// rate is so many messages in a period.
-type rate struct {
-	messages int64
-	period   time.Duration // a second or a minute
-}
-
-// parseRate reads "Nps" or "Npm".
-func parseRate(text string) (rate, bool) {
-	text = strings.TrimSpace(text)
-	if len(text) < 3 {
-		return rate{}, false
-	}
-	r := rate{}
-	switch text[len(text)-2:] {
-	case "ps", "PS":
-		r.period = time.Second
-	case "pm", "PM":
-		r.period = time.Minute
-	default:
-		return rate{}, false
-	}
-	var err error
-	r.messages, err = strconv.ParseInt(text[:len(text)-2], 10, 32)
-	return r, err == nil && r.messages > 0
-}
-
-// burst is how many messages may come at once after a pause: a tenth of the
-// rate, at least one.
-func (r rate) burst() float64 { return max(1, float64(r.messages)/10) }
-
-// String is how Apigee writes a rate in the fault string.
-func (r rate) String() string {
-	burst := strconv.FormatFloat(r.burst(), 'f', -1, 64)
-	if !strings.Contains(burst, ".") {
-		burst += ".0"
-	}
-	return fmt.Sprintf("MessageRate{messagesPerPeriod=%d, periodInMicroseconds=%d, maxBurstMessageCount=%s}",
-		r.messages, r.period.Microseconds(), burst)
 }
 
 // Run counts the request and refuses it if it comes too soon.
@@ -192,7 +152,7 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 	if !s.identifier.IsZero() {
 		id = s.identifier.Get(fc).String()
 	}
-	available, ok := s.limiter.take(id, r, weight, fc.Now())
+	available, ok := s.limiter.Take(id, r, weight, fc.Now())
 	exceeded := int64(0)
 	if !ok {
 		exceeded = max(weight, 1)
@@ -205,26 +165,26 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 	return nil
 }
 
-func (s *step) rate(fc *flow.Context) (rate, error) {
+func (s *step) rate(fc *flow.Context) (spike.Rate, error) {
 	text := ""
 	if !s.rateRef.IsZero() {
 		text = s.rateRef.Get(fc).String()
 	}
 	switch {
 	case text != "":
-	case s.fixed.messages > 0:
+	case s.fixed.Messages > 0:
 		return s.fixed, nil
 	case s.rateText != nil:
 		var err error
 		if text, err = s.rateText.Expand(fc, false); err != nil {
-			return rate{}, s.unresolvedRate(s.rateText.Source()).WithCause(err)
+			return spike.Rate{}, s.unresolvedRate(s.rateText.Source()).WithCause(err)
 		}
 	default:
-		return rate{}, s.unresolvedRate(s.rateRef.Name())
+		return spike.Rate{}, s.unresolvedRate(s.rateRef.Name())
 	}
-	r, ok := parseRate(text)
+	r, ok := spike.ParseRate(text)
 	if !ok {
-		return rate{}, s.fault("InvalidAllowedRate", 500, "Invalid spike arrest rate "+text+".")
+		return spike.Rate{}, s.fault("InvalidAllowedRate", 500, "Invalid spike arrest rate "+text+".")
 	}
 	return r, nil
 }

@@ -1,4 +1,6 @@
-package spikearrest
+// Package spike smooths traffic to a rate, in this process: the limiter of
+// SpikeArrest and PromptTokenLimit. It stores nothing, and forgets what is idle.
+package spike
 
 import (
 	"hash/maphash"
@@ -14,10 +16,10 @@ const (
 	maxPerShard = 8192
 )
 
-// limiter counts the requests of one policy, by identifier. What it holds is
+// Limiter counts the requests of one policy, by identifier. What it holds is
 // only an identifier's hash and three numbers, however long callers make their
 // identifiers.
-type limiter struct {
+type Limiter struct {
 	start   sync.Once
 	base    time.Time // of the first request; times count from it on the monotonic clock
 	sliding bool
@@ -41,13 +43,15 @@ type bucket struct {
 	idle          int64 // time from which the bucket says nothing
 }
 
-func newLimiter(sliding bool) *limiter {
-	return &limiter{sliding: sliding, seed: maphash.MakeSeed()}
+// New returns a limiter that smooths, or with sliding counts in a window that
+// slides.
+func New(sliding bool) *Limiter {
+	return &Limiter{sliding: sliding, seed: maphash.MakeSeed()}
 }
 
-// take counts a request of the given weight. It returns how many of weight one
+// Take counts a request of the given weight. It returns how many of weight one
 // would still be let through, and whether this one is.
-func (l *limiter) take(id string, r rate, weight int64, now time.Time) (available int64, ok bool) {
+func (l *Limiter) Take(id string, r Rate, weight int64, now time.Time) (available int64, ok bool) {
 	l.start.Do(func() { l.base = now })
 	at := max(0, int64(now.Sub(l.base)))
 	key := maphash.String(l.seed, id)
@@ -107,8 +111,8 @@ func (s *shard) evict() {
 
 // smooth is the generic cell rate algorithm: a request of weight w takes w
 // times the interval, and may come early by what the burst allows.
-func (b *bucket) smooth(r rate, weight, now int64) (available int64, ok bool) {
-	interval := float64(r.period) / float64(r.messages)
+func (b *bucket) smooth(r Rate, weight, now int64) (available int64, ok bool) {
+	interval := float64(r.Period) / float64(r.Messages)
 	early := (math.Floor(r.burst()) - 1) * interval
 	due := max(b.at, now)
 	ok = float64(due-now) <= early
@@ -125,8 +129,8 @@ func (b *bucket) smooth(r rate, weight, now int64) (available int64, ok bool) {
 
 // slide counts in a window that slides: of the window before, the share that
 // the last period still covers.
-func (b *bucket) slide(r rate, weight, now int64) (available int64, ok bool) {
-	period := int64(r.period)
+func (b *bucket) slide(r Rate, weight, now int64) (available int64, ok bool) {
+	period := int64(r.Period)
 	window := now / period
 	switch b.at {
 	case window:
@@ -138,10 +142,10 @@ func (b *bucket) slide(r rate, weight, now int64) (available int64, ok bool) {
 	b.at, b.idle = window, (window+2)*period
 	share := float64(period-now%period) / float64(period)
 	used := float64(b.before)*share + float64(b.count)
-	ok = used+float64(weight) <= float64(r.messages)
+	ok = used+float64(weight) <= float64(r.Messages)
 	if ok {
 		b.count += weight
 		used += float64(weight)
 	}
-	return max(0, int64(float64(r.messages)-used)), ok
+	return max(0, int64(float64(r.Messages)-used)), ok
 }
