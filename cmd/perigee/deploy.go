@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
 
+	"github.com/perigee-gateway/perigee/shared/apiclient"
 	"github.com/perigee-gateway/perigee/shared/bundle"
 )
 
@@ -20,9 +17,8 @@ type deployCmd struct {
 	Name           string `help:"Name of the proxy or shared flow; default: the bundle's own."`
 	Env            string `required:"" help:"Environment to deploy to."`
 	Org            string `default:"local" help:"Organization."`
-	Server         string `default:"http://127.0.0.1:8081" help:"Management API."`
-	Token          string `env:"PERIGEE_TOKEN" help:"Bearer token for the Management API."`
 	ServiceAccount string `help:"Service account that targets' Google tokens are minted for."`
+	serverFlags
 }
 
 // Run imports the bundle and deploys the new revision, taking the place of the
@@ -36,65 +32,45 @@ func (c *deployCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	name := c.Name
-	if name == "" {
-		name = b.Name
+	api, done, err := c.client(ctx, c.Org)
+	if err != nil {
+		return err
 	}
-	if name == "" {
-		name = strings.TrimSuffix(filepath.Base(c.Bundle), filepath.Ext(c.Bundle))
-	}
-	collection := "apis"
+	defer done()
+	name, collection := c.name(b), "apis"
 	if b.Kind == bundle.KindSharedFlow {
 		collection = "sharedflows"
 	}
-	org := strings.TrimSuffix(c.Server, "/") + "/v1/organizations/" + url.PathEscape(c.Org)
 	var imported struct{ Revision string }
-	if err := c.call(ctx, "POST", org+"/"+collection+"?action=import&name="+url.QueryEscape(name), data, &imported); err != nil {
+	err = api.Do(ctx, apiclient.Call{
+		Method: http.MethodPost, Path: apiclient.Path("organizations", c.Org, collection), Body: data, ContentType: "application/octet-stream",
+		Query: url.Values{"action": {"import"}, "name": {name}},
+	}, &imported)
+	if err != nil {
 		return fmt.Errorf("import %s: %w", name, err)
 	}
-	u := fmt.Sprintf("%s/environments/%s/%s/%s/revisions/%s/deployments?override=true", org, url.PathEscape(c.Env), collection, url.PathEscape(name), imported.Revision)
+	query := url.Values{"override": {"true"}}
 	if c.ServiceAccount != "" {
-		u += "&serviceAccount=" + url.QueryEscape(c.ServiceAccount)
+		query.Set("serviceAccount", c.ServiceAccount)
 	}
-	if err := c.call(ctx, "POST", u, nil, nil); err != nil {
+	err = api.Do(ctx, apiclient.Call{
+		Method: http.MethodPost, Query: query,
+		Path: apiclient.Path("organizations", c.Org, "environments", c.Env, collection, name, "revisions", imported.Revision, "deployments"),
+	}, nil)
+	if err != nil {
 		return fmt.Errorf("deploy %s revision %s: %w", name, imported.Revision, err)
 	}
 	fmt.Fprintf(s.out, "deployed %s revision %s to %s\n", name, imported.Revision, c.Env)
 	return nil
 }
 
-func (c *deployCmd) call(ctx context.Context, method, url string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return err
+// name is what the bundle is deployed as.
+func (c *deployCmd) name(b *bundle.Bundle) string {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case b.Name != "":
+		return b.Name
 	}
-	req.Header.Set("Content-Type", "application/octet-stream")
-	if c.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode > 299 {
-		return apiError(resp.Status, data)
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(data, into)
-}
-
-// apiError is the message of a Google API error body.
-func apiError(status string, data []byte) error {
-	var e struct{ Error struct{ Message string } }
-	if json.Unmarshal(data, &e) == nil && e.Error.Message != "" {
-		return errors.New(e.Error.Message)
-	}
-	return errors.New(status)
+	return strings.TrimSuffix(filepath.Base(c.Bundle), filepath.Ext(c.Bundle))
 }

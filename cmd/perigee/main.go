@@ -21,6 +21,7 @@ type cli struct {
 	Management managementCmd `cmd:"" help:"Run the Management API, configured by PERIGEE_ environment variables (container entry point)."`
 	Lint       lintCmd       `cmd:"" help:"Report every problem of bundles as file:line: message."`
 	Deploy     deployCmd     `cmd:"" help:"Import a bundle and deploy it through a Management API."`
+	Admin      adminCmd      `cmd:"" help:"Set an organization up: what it consists of, who may do what."`
 }
 
 // streams are where a command reads and writes.

@@ -91,22 +91,16 @@ func (c *serveCmd) config() (boot.Config, error) {
 		}
 		dir = filepath.Join(dir, "perigee", c.Org)
 		if config.Keystore == "" {
-			config.Keystore = "local:" + keystoreBeside(config.Store, dir)
+			config.Keystore = "local:" + filepath.Join(dir, "keystore")
+			if strings.HasPrefix(config.Store, "embedded:") {
+				config.Keystore = boot.KeystoreOf(config.Store)
+			}
 		}
 		if config.Store == "" {
 			config.Store = "embedded:" + dir
 		}
 	}
 	return config, nil
-}
-
-// keystoreBeside is where keys live when no keystore is named: next to the
-// embedded store whose entries they encrypt.
-func keystoreBeside(store, otherwise string) string {
-	if dir, ok := strings.CutPrefix(store, "embedded:"); ok && dir != "" {
-		return filepath.Join(dir, "keystore")
-	}
-	return filepath.Join(otherwise, "keystore")
 }
 
 // loopback refuses an address that others than this machine can reach.

@@ -6,6 +6,7 @@ package boot
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -114,6 +115,23 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 		return c, fmt.Errorf("PERIGEE_PERMISSIVE_TLS: %w", err)
 	}
 	return c, nil
+}
+
+// KeystoreOf is the keystore that goes with a store when none is named: next to
+// an embedded store, whose entries its keys encrypt, or of the project of
+// Firestore; "" if there is none to be told.
+func KeystoreOf(store string) string {
+	engine, where, _ := strings.Cut(store, ":")
+	project, _, _ := strings.Cut(where, "/")
+	switch {
+	case where == "":
+		return ""
+	case engine == "embedded":
+		return "local:" + filepath.Join(where, "keystore")
+	case engine == "firestore":
+		return "secretmanager:" + project
+	}
+	return ""
 }
 
 func list(s string) []string {

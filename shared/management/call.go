@@ -110,7 +110,10 @@ func (c *call) keepAudit() {
 	if org == "" {
 		org = c.made // an organization
 	}
-	if c.Audit == nil || org == "" {
+	if org == "" {
+		org = Everywhere
+	}
+	if c.Audit == nil {
 		return
 	}
 	err := c.Audit(context.WithoutCancel(c.ctx()), org, &entity.AuditEntry{

@@ -9,10 +9,19 @@ import (
 // Members and the audit log are perigee's own: Apigee leaves both to Google
 // Cloud's IAM and audit logs.
 
+// memberOrg is the organization whose members the path is about; Everywhere if it
+// names none.
+func (c *call) memberOrg() string {
+	if org := c.param("org"); org != "" {
+		return org
+	}
+	return Everywhere
+}
+
 // listMembers gives a page of who has a role in the organization. Those with a
 // role in every organization are not among them.
 func listMembers(c *call) (any, error) {
-	list, next, err := pageOf(c, c.Registry.Members, maxListed, maxListed, c.param("org"))
+	list, next, err := pageOf(c, c.Registry.Members, maxListed, maxListed, c.memberOrg())
 	return listed("members", list, next), err
 }
 
@@ -20,7 +29,7 @@ func listMembers(c *call) (any, error) {
 // in.
 func (c *call) memberID() ([]string, error) {
 	name, err := entity.MemberName(unescapeAgain(c.param("member")))
-	return []string{c.param("org"), name}, err
+	return []string{c.memberOrg(), name}, err
 }
 
 func getMember(c *call) (any, error) {

@@ -30,6 +30,19 @@ func TestMembers(t *testing.T) {
 	a.do("PUT", "/v1/organizations/*/members/ann@example.com", `{"role":"admin"}`).want(404)
 }
 
+func TestMembersEverywhere(t *testing.T) {
+	a := newAPI(t)
+	a.do("PUT", "/v1/members/ann@example.com", `{"role":"admin"}`).want(200)
+	a.do("GET", "/v1/members", nil).want(200, `"member":"ann@example.com"`)
+	a.do("GET", "members", nil).want(200).is(`{"members":[]}`)
+	roles, err := a.reg.RolesOf(t.Context(), "ann@example.com")
+	if err != nil || len(roles) != 1 || roles["*"] != "admin" {
+		t.Errorf("roles are %v, %v", roles, err)
+	}
+	a.do("DELETE", "/v1/members/ann@example.com", nil).want(200)
+	a.do("GET", "/v1/members/ann@example.com", nil).want(404)
+}
+
 func TestMembersOfDeletedOrganization(t *testing.T) {
 	a := newAPI(t)
 	a.do("POST", "/v1/organizations", `{"name":"brief"}`).want(200)

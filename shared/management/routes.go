@@ -73,13 +73,19 @@ var routes = []route{
 	{method: "POST", pattern: orgPath + ":setAddons", permission: "organizations.update", role: Admin, handle: setAddons},
 	{method: "GET", pattern: orgPath + "/deployedIngressConfig", permission: "ingressconfigs.get", role: Viewer, handle: deployedIngress},
 	{method: "GET", pattern: orgPath + "/deployments", permission: "deployments.list", role: Viewer, handle: listDeployments},
+	{method: "GET", pattern: orgPath + "/operations", permission: "operations.list", role: Viewer, handle: listOperations},
+	{method: "GET", pattern: orgPath + "/operations/{operation}", permission: "operations.get", role: Viewer, handle: getOperation},
+
+	// Who may do what (outside of an organization: in every one), and who did.
+	{method: "GET", pattern: "members", permission: "members.list", role: Admin, handle: listMembers},
+	{method: "GET", pattern: "members/{member}", permission: "members.get", role: Admin, handle: getMember},
+	{method: "PUT", pattern: "members/{member}", permission: "members.update", role: Admin, handle: grantRole},
+	{method: "DELETE", pattern: "members/{member}", permission: "members.delete", role: Admin, handle: revokeRole},
 	{method: "GET", pattern: orgPath + "/members", permission: "members.list", role: Admin, handle: listMembers},
 	{method: "GET", pattern: orgPath + "/members/{member}", permission: "members.get", role: Admin, handle: getMember},
 	{method: "PUT", pattern: orgPath + "/members/{member}", permission: "members.update", role: Admin, handle: grantRole},
 	{method: "DELETE", pattern: orgPath + "/members/{member}", permission: "members.delete", role: Admin, handle: revokeRole},
 	{method: "GET", pattern: orgPath + "/auditlog", permission: "auditlog.list", role: Admin, handle: listAuditLog},
-	{method: "GET", pattern: orgPath + "/operations", permission: "operations.list", role: Viewer, handle: listOperations},
-	{method: "GET", pattern: orgPath + "/operations/{operation}", permission: "operations.get", role: Viewer, handle: getOperation},
 
 	// Environments.
 	{method: "GET", pattern: orgPath + "/environments", permission: "environments.list", role: Viewer, handle: listEnvironments},
