@@ -8,6 +8,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/cache"
 	"github.com/perigee-gateway/perigee/shared/counter"
+	"github.com/perigee-gateway/perigee/shared/credentials"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
@@ -118,7 +119,7 @@ func offered(pool *target.Pool) policy.Services {
 	return policy.Services{
 		Callouts: pool, LocalCallouts: noLocal{}, KeyValueMaps: (*registry.MapCache)(nil),
 		SharedFlows: noFlows{}, GoogleTokens: (*googletoken.Source)(nil), Keys: (*keystore.Keys)(nil),
-		Tokens: (*oauth.Service)(nil),
+		Credentials: (*credentials.Service)(nil), Entities: (*credentials.Service)(nil), Tokens: (*oauth.Service)(nil),
 		Caches: (*cache.Caches)(nil), Quotas: (*counter.Quotas)(nil),
 	}
 }
