@@ -96,13 +96,7 @@ func (s *Service) SetAttributes(ctx context.Context, text string, attributes []p
 		if err != nil {
 			return err
 		}
-		for _, a := range attributes {
-			if a.Name == "scope" {
-				d.Scope = a.Value
-				continue
-			}
-			d.Attributes = merge(d.Attributes, []policy.TokenAttribute{a})
-		}
+		d.Attributes = merge(d.Attributes, attributes)
 		if err := checkAttributes(d.Attributes); err != nil {
 			return err
 		}

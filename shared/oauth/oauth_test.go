@@ -30,7 +30,7 @@ func issue(t testing.TB, e *oauthtest.Env, r *policy.TokenRequest) *policy.Token
 // verify is the reason a token is refused for a call, 0 if it is not.
 func verify(t testing.TB, s policy.TokenVerifier, text string, scopes ...string) policy.TokenReason {
 	t.Helper()
-	g, err := s.Verify(context.Background(), &policy.TokenCheck{Text: text, Call: oauthtest.Call("p", "GET", "/x"), Scopes: scopes})
+	g, err := s.Verify(context.Background(), policy.TokenCheck{Text: text, Call: oauthtest.Call("p", "GET", "/x"), Scopes: scopes})
 	if err != nil {
 		if oauthtest.Reason(err) == 0 {
 			t.Fatalf("an error without a reason: %v", err)

@@ -43,8 +43,8 @@ func (v *verified) weight() uint32 {
 // refusals there are. The token is known and in force; its key, app and owner
 // are; one of its products, which must still be one of the key's, allows the
 // call; it has a scope.
-func (s *Service) Verify(ctx context.Context, c *policy.TokenCheck) (*policy.TokenGrant, error) {
-	v, err := s.inForceToken(ctx, c)
+func (s *Service) Verify(ctx context.Context, c policy.TokenCheck) (*policy.TokenGrant, error) {
+	v, err := s.inForceToken(ctx, &c)
 	if err != nil {
 		return nil, err
 	}
@@ -55,9 +55,9 @@ func (s *Service) Verify(ctx context.Context, c *policy.TokenCheck) (*policy.Tok
 	if err := s.inForce(client); err != nil {
 		return nil, err
 	}
-	m, ok := client.MatchAmong(c.Call, v.token.Products)
+	m, ok := client.MatchAmong(&c.Call, v.token.Products)
 	if !ok {
-		return nil, noMatch(client, c.Call, v.token.Products)
+		return nil, noMatch(client, &c.Call, v.token.Products)
 	}
 	if len(c.Scopes) > 0 && !slices.ContainsFunc(c.Scopes, func(scope string) bool { return has(v.scopes, scope) }) {
 		return nil, refused(policy.InsufficientScope)
@@ -183,6 +183,9 @@ func (s *Service) readToken(ctx context.Context, i id, c *policy.TokenCheck) (*v
 		return nil, refused(policy.TokenExpired)
 	case !t.Approved():
 		return nil, refused(policy.TokenRevoked)
+	}
+	if claims != nil && claims.Expires.Before(t.Expires) {
+		t.Expires = claims.Expires // whole seconds
 	}
 	v.token, v.scopes = t, strings.Fields(t.Scope)
 	s.verified.Set(i, v)

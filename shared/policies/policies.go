@@ -11,10 +11,12 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/cors"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejws"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejwt"
+	"github.com/perigee-gateway/perigee/shared/policies/deleteoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/extractvariables"
 	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
 	"github.com/perigee-gateway/perigee/shared/policies/generatejws"
 	"github.com/perigee-gateway/perigee/shared/policies/generatejwt"
+	"github.com/perigee-gateway/perigee/shared/policies/getoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/hmac"
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
 	"github.com/perigee-gateway/perigee/shared/policies/invalidatecache"
@@ -33,7 +35,9 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/regularexpressionprotection"
 	"github.com/perigee-gateway/perigee/shared/policies/resetquota"
 	"github.com/perigee-gateway/perigee/shared/policies/responsecache"
+	"github.com/perigee-gateway/perigee/shared/policies/revokeoauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
+	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
@@ -53,10 +57,12 @@ var All = []policy.Kind{
 	cors.Kind,
 	decodejws.Kind,
 	decodejwt.Kind,
+	deleteoauthv2info.Kind,
 	extractvariables.Kind,
 	flowcallout.Kind,
 	generatejws.Kind,
 	generatejwt.Kind,
+	getoauthv2info.Kind,
 	hmac.Kind,
 	httpmodifier.Kind,
 	invalidatecache.Kind,
@@ -75,7 +81,9 @@ var All = []policy.Kind{
 	regularexpressionprotection.Kind,
 	resetquota.Kind,
 	responsecache.Kind,
+	revokeoauthv2.Kind,
 	servicecallout.Kind,
+	setoauthv2info.Kind,
 	spikearrest.Kind,
 	verifyapikey.Kind,
 	verifyjws.Kind,

@@ -34,7 +34,7 @@ type TokenVerifier interface {
 	// Verify checks a token for a call: that it is known, in force, that its key,
 	// app and developer are, that one of its products allows the call, and that it
 	// has one of the scopes. The result is shared by calls.
-	Verify(ctx context.Context, c *TokenCheck) (*TokenGrant, error)
+	Verify(ctx context.Context, c TokenCheck) (*TokenGrant, error)
 }
 
 // TokenKeeper looks up and changes what was issued.
@@ -47,7 +47,7 @@ type TokenKeeper interface {
 	// Client looks up a consumer key, whatever its status.
 	Client(ctx context.Context, clientID string) (*TokenClient, error)
 	// SetAttributes sets custom attributes of an access token in force; what is
-	// not named stays. The attribute scope replaces the token's scope.
+	// not named stays.
 	SetAttributes(ctx context.Context, text string, attributes []TokenAttribute) (*Token, error)
 	// SetApproved revokes a token, or approves one that was revoked; with cascade
 	// also the token it was issued with.
@@ -213,7 +213,7 @@ type TokenClient struct {
 // TokenCheck is a token to be verified for a call.
 type TokenCheck struct {
 	Text string
-	Call *APICall
+	Call APICall
 	// Scopes are those of which the token must have one; none asks for none.
 	Scopes []string
 	// JWT decodes the token if it is to be a JWT: it checks signature and times.

@@ -158,8 +158,8 @@ func (e *Env) App(name string, products ...string) *entity.App {
 }
 
 // Call is a call of the environment test.
-func Call(proxy, method, path string) *policy.APICall {
-	return &policy.APICall{Environment: "test", Proxy: proxy, Method: method, Path: path, BasePath: "/v1"}
+func Call(proxy, method, path string) policy.APICall {
+	return policy.APICall{Environment: "test", Proxy: proxy, Method: method, Path: path, BasePath: "/v1"}
 }
 
 // Request is a token request of an app made by App.

@@ -130,9 +130,7 @@ func (s *implicitStep) Run(ctx context.Context, fc *flow.Context) error {
 		return s.refuse(fc, *bad, nil)
 	}
 	r.GrantType, r.RedirectURI = policy.GrantImplicit, s.redirectURI.get(fc)
-	if err := s.sign(ctx, fc, r); err != nil {
-		return err
-	}
+	s.sign(ctx, fc, r)
 	t, err := s.tokens.Issue(ctx, r)
 	if err != nil {
 		return s.failed(fc, err, true, r.ClientID)

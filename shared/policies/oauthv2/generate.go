@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/jwt"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -75,8 +76,8 @@ type issueStep struct {
 	external        bool // <ExternalAuthorization>
 	noStore         bool
 	status          flow.Var
-	token, fresh    source // external tokens
-	mint            *jwtSigner
+	token, fresh    source            // external tokens
+	mint            *jwt.AccessTokens // of the JWT operations
 }
 
 func newIssue(c *Config, b base, env *policy.Env, refreshing bool) issueStep {
@@ -195,9 +196,7 @@ func (s *generateStep) Run(ctx context.Context, fc *flow.Context) error {
 	if bad != nil {
 		return s.refuse(fc, *bad, nil)
 	}
-	if err := s.sign(ctx, fc, r); err != nil {
-		return err
-	}
+	s.sign(ctx, fc, r)
 	t, err := s.tokens.Issue(ctx, r)
 	if err != nil {
 		return s.failed(fc, err, false, r.ClientID)
@@ -261,9 +260,7 @@ func (s *refreshStep) Run(ctx context.Context, fc *flow.Context) error {
 	if r.RefreshToken, r.Reuse = s.refreshToken.get(fc), s.reuse; r.RefreshToken == "" && !r.Trusted {
 		return s.refuse(fc, missing("refresh_token"), nil)
 	}
-	if err := s.sign(ctx, fc, r); err != nil {
-		return err
-	}
+	s.sign(ctx, fc, r)
 	t, err := s.tokens.Refresh(ctx, r)
 	if err != nil {
 		return s.failed(fc, err, false, r.ClientID)

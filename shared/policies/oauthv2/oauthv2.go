@@ -34,6 +34,7 @@ import (
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/jwt"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -87,10 +88,8 @@ type Config struct {
 	// PassWord and UserName are variables that must be set for the password grant.
 	PassWord string `xml:"PassWord,once"`
 	UserName string `xml:"UserName,once"`
-	// PrivateKey, PublicKey and SecretKey are the keys of JWT access tokens.
-	PrivateKey *bundle.Element `xml:"PrivateKey,once"`
-	PublicKey  *bundle.Element `xml:"PublicKey,once"`
-	SecretKey  *bundle.Element `xml:"SecretKey,once"`
+	// SigningKeys are the keys of JWT access tokens.
+	jwt.SigningKeys
 	// RedirectUri is the variable of the redirect URI.
 	RedirectURI string `xml:"RedirectUri,once"`
 	// RefreshToken is the variable of the refresh token,
@@ -187,6 +186,11 @@ var operations = map[string]func(c *Config, b base, env *policy.Env) policy.Poli
 	"VerifyAccessToken":                newVerify,
 	"InvalidateToken":                  newInvalidate,
 	"ValidateToken":                    newValidate,
+
+	"GenerateJWTAccessToken":              newGenerateJWT,
+	"RefreshJWTAccessToken":               newRefreshJWT,
+	"GenerateJWTAccessTokenImplicitGrant": newImplicitJWT,
+	"VerifyJWTAccessToken":                newVerifyJWT,
 }
 
 // New compiles the policy.

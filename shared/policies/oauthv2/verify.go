@@ -10,6 +10,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/jwt"
 	"github.com/perigee-gateway/perigee/shared/message"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
@@ -21,7 +22,7 @@ type verifyStep struct {
 	prefix string // before the token, lower-cased, with a blank; "" for none
 	scopes []string
 	expiry lifetimeOfCache
-	jwt    *jwtVerifier
+	jwt    *jwt.AccessTokens // of VerifyJWTAccessToken
 	// required is the text of InsufficientScope.
 	required string
 }
@@ -93,13 +94,13 @@ func (s *verifyStep) Run(ctx context.Context, fc *flow.Context) error {
 	}
 	call := policy.CallOf(fc)
 	call.CacheExpiry = s.expiry.get(fc)
-	check := policy.TokenCheck{Text: text, Call: &call, Scopes: s.scopes}
+	check := policy.TokenCheck{Text: text, Call: call, Scopes: s.scopes}
 	if s.jwt != nil {
-		if err := s.jwt.prepare(ctx, fc, &check); err != nil {
-			return s.refuseJWT(fc, err)
+		if err := s.prepare(ctx, fc, &check); err != nil {
+			return s.refusedJWT(fc, err)
 		}
 	}
-	g, err := s.tokens.Verify(ctx, &check)
+	g, err := s.tokens.Verify(ctx, check)
 	if err != nil {
 		return s.refused(fc, err)
 	}
@@ -146,6 +147,10 @@ var verdicts = map[policy.TokenReason]verdict{
 }
 
 func (s *verifyStep) refused(fc *flow.Context, err error) error {
+	var j jwtError
+	if errors.As(err, &j) {
+		return s.refusedJWT(fc, j.error)
+	}
 	var e *policy.TokenError
 	if !errors.As(err, &e) {
 		var f *fault.Fault
@@ -155,6 +160,10 @@ func (s *verifyStep) refused(fc *flow.Context, err error) error {
 		return s.refuse(fc, verdict{"datastore.ErrorWhileAccessingDataStore", 500, "Error while accessing datastore;Please retry later"}, err)
 	}
 	switch e.Reason {
+	case policy.TokenExpired:
+		if s.jwt != nil {
+			return s.refusedJWT(fc, &jwt.Error{Name: "TokenExpired"})
+		}
 	case policy.InsufficientScope:
 		return s.refuse(fc, verdict{"steps.oauth.v2.InsufficientScope", 403, s.required}, nil)
 	case policy.NoResource:
