@@ -76,6 +76,7 @@ type Target struct {
 	Scheme   string
 	Path     string // path at the target, set once the call was sent
 	Query    string
+	Status   int    // of the response as the target sent it, 0 if there was none
 	Server   string // TargetServer used
 	Failed   []string
 	Fallback bool
@@ -156,6 +157,8 @@ type Context struct {
 	RouteName, RouteTarget        string
 
 	Start, ReceivedEnd, SentStart, SentEnd time.Time
+	// SentBytes is the size of the body that was sent to the client.
+	SentBytes int64
 
 	// Caller is set by the checks of keys and tokens; the last one counts. Nil
 	// while nobody has been verified.

@@ -46,7 +46,8 @@ type Options struct {
 	Changed func(old, new *entity.Stamp)
 	// Observe, if set, may give a call an observer (debug sessions).
 	Observe func(ctx context.Context, fc *flow.Context) flow.Observer
-	// Record, if set, is told of every finished call (analytics, metrics).
+	// Record, if set, is told of every finished call (analytics, metrics). What
+	// takes time it leaves to fc.After.
 	Record func(ctx context.Context, fc *flow.Context, m *message.Message)
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -128,12 +129,12 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	m := ep.Run(ctx, fc)
 	fc.SentStart = g.now()
 	size, err := writeResponse(w, r, m)
-	if ep.HasPostClient() || fc.Pending() || err == nil && m.Streaming() {
+	if ep.HasPostClient() || g.opts.Record != nil || fc.Pending() || err == nil && m.Streaming() {
 		if f, ok := w.(http.Flusher); ok && m.Status != http.StatusSwitchingProtocols {
 			f.Flush()
 		}
 	}
-	fc.SentEnd = g.now()
+	fc.SentEnd, fc.SentBytes = g.now(), size
 	after := context.WithoutCancel(ctx)
 	if perr := ep.PostClient(after, fc); perr != nil {
 		g.log.Warn("PostClientFlow failed", "proxy", ep.Info.Name, "error", perr)

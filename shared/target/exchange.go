@@ -85,4 +85,5 @@ func (x *exchange) sending(addr *address) {
 	t.Path, t.Query, t.Called = addr.path, addr.query, true
 	t.SentStart, t.SentEnd = x.c.pool.opts.Now(), time.Time{}
 	t.ReceivedStart, t.ReceivedEnd, t.IP, t.TLS = time.Time{}, time.Time{}, "", nil
+	t.Status = 0
 }

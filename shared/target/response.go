@@ -21,7 +21,7 @@ func (x *exchange) received(ctx context.Context) {
 		t.SentEnd = e
 	}
 	t.ReceivedEnd = t.ReceivedStart
-	t.IP, t.TLS = x.in.ip, x.in.tls
+	t.IP, t.TLS, t.Status = x.in.ip, x.in.tls, x.in.status
 	if x.in.body == nil {
 		x.body.close()
 		x.release()
