@@ -8,6 +8,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/assertcondition"
 	"github.com/perigee-gateway/perigee/shared/policies/assignmessage"
 	"github.com/perigee-gateway/perigee/shared/policies/basicauthentication"
+	"github.com/perigee-gateway/perigee/shared/policies/concurrentratelimit"
 	"github.com/perigee-gateway/perigee/shared/policies/cors"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejws"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejwt"
@@ -24,10 +25,12 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/jsonthreatprotection"
 	"github.com/perigee-gateway/perigee/shared/policies/jsontoxml"
 	"github.com/perigee-gateway/perigee/shared/policies/keyvaluemapoperations"
+	"github.com/perigee-gateway/perigee/shared/policies/llmtokenquota"
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
 	"github.com/perigee-gateway/perigee/shared/policies/messagelogging"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
+	"github.com/perigee-gateway/perigee/shared/policies/prompttokenlimit"
 	"github.com/perigee-gateway/perigee/shared/policies/publishmessage"
 	"github.com/perigee-gateway/perigee/shared/policies/quota"
 	"github.com/perigee-gateway/perigee/shared/policies/raisefault"
@@ -54,6 +57,8 @@ var All = []policy.Kind{
 	assertcondition.Kind,
 	assignmessage.Kind,
 	basicauthentication.Kind,
+	concurrentratelimit.Kind,
+	concurrentratelimit.OtherKind,
 	cors.Kind,
 	decodejws.Kind,
 	decodejwt.Kind,
@@ -70,10 +75,12 @@ var All = []policy.Kind{
 	jsonthreatprotection.Kind,
 	jsontoxml.Kind,
 	keyvaluemapoperations.Kind,
+	llmtokenquota.Kind,
 	lookupcache.Kind,
 	messagelogging.Kind,
 	oauthv2.Kind,
 	populatecache.Kind,
+	prompttokenlimit.Kind,
 	publishmessage.Kind,
 	quota.Kind,
 	raisefault.Kind,
