@@ -76,6 +76,7 @@ var Variables = []Variable{
 	{"PERIGEE_OAUTH_CLIENTS", "", "Comma list of the OAuth clients whose access tokens the Management API takes; empty: any, as long as the token has the scope cloud-platform."},
 	{"PERIGEE_REGION", "", "Value of the flow variable system.region.name."},
 	{"PERIGEE_LAMBDA_STREAMING", "false", "On Lambda: stream answers; the function URL's invoke mode must be RESPONSE_STREAM."},
+	{"PERIGEE_GOOGLE_CREDENTIALS", "", "On Lambda: the external_account configuration (JSON, no secret in it) of workload identity federation; see docs/DEPLOY.md."},
 	{"PORT", "8080", "Where perigee gateway and perigee management listen."},
 	{"GOOGLE_CLOUD_PROJECT", "", "Google Cloud project used where no other is named."},
 }
