@@ -5,6 +5,7 @@ import (
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/pattern"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -87,12 +88,12 @@ func (b *builder) variable(n NamedPatterns) {
 func (b *builder) group(pos bundle.Pos, patterns []Pattern, path bool, from reader) {
 	g := &group{from: from}
 	for _, in := range patterns {
-		p, err := compilePattern(in.Text, path, in.IgnoreCase)
+		p, err := pattern.Compile(in.Text, path, in.IgnoreCase)
 		if err != nil {
 			b.env.Errorf(in.Pos, "%v", err)
 			continue
 		}
-		g.rules = append(g.rules, rule{pattern: p, vars: b.targets(p.names)})
+		g.rules = append(g.rules, rule{pattern: p, vars: b.targets(p.Names())})
 	}
 	if len(patterns) == 0 {
 		b.env.Errorf(pos, "InvalidPattern: there is no <Pattern>")

@@ -2,6 +2,7 @@ package extractvariables
 
 import (
 	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/pattern"
 )
 
 // group is one element with patterns for one value.
@@ -12,7 +13,7 @@ type group struct {
 
 // rule is a pattern and the variables that it sets.
 type rule struct {
-	pattern *pattern
+	pattern *pattern.Pattern
 	vars    []flow.Var
 }
 
@@ -54,13 +55,13 @@ func (g *group) extract(fc *flow.Context, s *step, from origin) error {
 	if !ok {
 		return nil
 	}
-	var texts captures
+	var texts pattern.Captures
 	best := g.choose(&texts, text)
 	if best == nil {
 		return nil
 	}
 	for i, v := range best.vars {
-		if err := s.set(fc, v, flow.StringValue(texts.at(i))); err != nil {
+		if err := s.set(fc, v, flow.StringValue(texts.At(i))); err != nil {
 			return err
 		}
 	}
@@ -69,9 +70,9 @@ func (g *group) extract(fc *flow.Context, s *step, from origin) error {
 
 // choose returns the rule that matches with the most segments, the first of
 // several, and leaves its texts in c.
-func (g *group) choose(c *captures, text string) *rule {
+func (g *group) choose(c *pattern.Captures, text string) *rule {
 	if len(g.rules) == 1 {
-		if g.rules[0].pattern.match(c, text) {
+		if g.rules[0].pattern.Match(c, text) {
 			return &g.rules[0]
 		}
 		return nil
@@ -79,11 +80,11 @@ func (g *group) choose(c *captures, text string) *rule {
 	var best *rule
 	for i := range g.rules {
 		r := &g.rules[i]
-		if best != nil && len(r.pattern.segments) <= len(best.pattern.segments) {
+		if best != nil && r.pattern.Segments() <= best.pattern.Segments() {
 			continue
 		}
-		var try captures
-		if r.pattern.match(&try, text) {
+		var try pattern.Captures
+		if r.pattern.Match(&try, text) {
 			best, *c = r, try
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/flow"
@@ -23,7 +22,7 @@ type jsonVariable struct {
 	typ    string
 	path   *jsonpath.Path     // nil if it depends on the call
 	source *template.Template // gives the path
-	cache  *pathCache
+	cache  *jsonpath.Cache
 }
 
 func (b *builder) json(c *JSONPayload) {
@@ -56,7 +55,7 @@ func (b *builder) jsonVariable(pos bundle.Pos, target flow.Var, typ, src string)
 	}
 	v.source = b.env.Template(pos, src)
 	if _, constant := v.source.Constant(); !constant {
-		v.cache = &pathCache{}
+		v.cache = new(jsonpath.Cache)
 		return v
 	}
 	p, err := jsonpath.Compile(src)
@@ -129,7 +128,7 @@ func (v *jsonVariable) at(fc *flow.Context, s *step) (*jsonpath.Path, error) {
 	if err != nil {
 		return nil, s.executionFailed(err)
 	}
-	path, err := v.cache.compile(strings.TrimSpace(src))
+	path, err := v.cache.Compile(strings.TrimSpace(src))
 	if err != nil {
 		return nil, s.invalidPath(src, err)
 	}
@@ -156,34 +155,4 @@ func (s *step) castJSON(v *jsonpath.Value, typ string) (flow.Value, error) {
 		}
 	}
 	return s.cast(text, text, typ)
-}
-
-// pathCache keeps the paths that a template has given. It starts anew when it
-// is full: what a bundle makes of its variables repeats, unless a caller is at
-// work.
-type pathCache struct {
-	mu    sync.Mutex
-	paths map[string]*jsonpath.Path
-}
-
-const maxPaths = 100
-
-func (c *pathCache) compile(src string) (*jsonpath.Path, error) {
-	c.mu.Lock()
-	p, ok := c.paths[src]
-	c.mu.Unlock()
-	if ok {
-		return p, nil
-	}
-	p, err := jsonpath.Compile(src)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.paths == nil || len(c.paths) >= maxPaths {
-		c.paths = make(map[string]*jsonpath.Path)
-	}
-	c.paths[src] = p
-	return p, nil
 }

@@ -1,18 +1,20 @@
-package extractvariables
+// Package pattern compiles the <Pattern>s of ExtractVariables and DataCapture:
+// text with {variables} and wildcards that takes values apart.
+package pattern
 
 import (
 	"fmt"
 	"strings"
 )
 
-// pattern is a compiled <Pattern>. Text, {variable}, "*" and, in paths, "**";
+// Pattern is a compiled <Pattern>. Text, {variable}, "*" and, in paths, "**";
 // "%" takes the meaning from the character that follows. The whole value must
 // match.
 //
 // In a path a variable or "*" stays within one segment and "**" stands for one
 // or more whole segments. Elsewhere a variable or "*" is any run of
 // characters, the shortest that lets the rest match.
-type pattern struct {
+type Pattern struct {
 	path     bool
 	fold     bool
 	segments [][]token // of a path; else one
@@ -33,10 +35,10 @@ type token struct {
 	text string // of a literal, folded if case does not matter
 }
 
-// compilePattern compiles the text of a pattern. The error starts with the name
+// Compile compiles the text of a pattern. The error starts with the name
 // that Apigee gives to it.
-func compilePattern(src string, path, fold bool) (*pattern, error) {
-	p := &pattern{path: path, fold: fold}
+func Compile(src string, path, fold bool) (*Pattern, error) {
+	p := &Pattern{path: path, fold: fold}
 	var seg []token
 	var lit strings.Builder
 	flush := func() {
@@ -89,14 +91,20 @@ func compilePattern(src string, path, fold bool) (*pattern, error) {
 	return p, p.checkLevels(src)
 }
 
-func (p *pattern) fixed(s string) string {
+// Names are the names of the variables, in order.
+func (p *Pattern) Names() []string { return p.names }
+
+// Segments is how many segments a pattern of a path has; others have one.
+func (p *Pattern) Segments() int { return len(p.segments) }
+
+func (p *Pattern) fixed(s string) string {
 	if p.fold {
 		return strings.ToLower(s)
 	}
 	return s
 }
 
-func (p *pattern) checkLevels(src string) error {
+func (p *Pattern) checkLevels(src string) error {
 	for _, seg := range p.segments {
 		for _, t := range seg {
 			if t.kind == levels && len(seg) > 1 {
@@ -107,15 +115,15 @@ func (p *pattern) checkLevels(src string) error {
 	return nil
 }
 
-// captures are the texts of the variables of a pattern, in order. The first
+// Captures are the texts of the variables of a pattern, in order. The first
 // few need no memory of their own.
-type captures struct {
+type Captures struct {
 	n     int
 	first [8]string
 	rest  []string
 }
 
-func (c *captures) push(s string) {
+func (c *Captures) push(s string) {
 	if c.n < len(c.first) {
 		c.first[c.n] = s
 	} else {
@@ -124,15 +132,16 @@ func (c *captures) push(s string) {
 	c.n++
 }
 
-func (c *captures) at(i int) string {
+// At is the text of the i-th variable.
+func (c *Captures) At(i int) string {
 	if i < len(c.first) {
 		return c.first[i]
 	}
 	return c.rest[i-len(c.first)]
 }
 
-// match reports whether s matches, and leaves the texts of the variables in c.
-func (p *pattern) match(c *captures, s string) bool {
+// Match reports whether s matches, and leaves the texts of the variables in c.
+func (p *Pattern) Match(c *Captures, s string) bool {
 	c.n = 0
 	folded := s
 	if p.fold {
@@ -156,7 +165,7 @@ const (
 )
 
 // matchSegments matches whole segments.
-func matchSegments(c *captures, segs [][]token, s, folded string) outcome {
+func matchSegments(c *Captures, segs [][]token, s, folded string) outcome {
 	for n, seg := range segs {
 		if len(seg) == 1 && seg[0].kind == levels {
 			return matchLevels(c, segs[n+1:], s, folded)
@@ -182,7 +191,7 @@ func matchSegments(c *captures, segs [][]token, s, folded string) outcome {
 // matchLevels matches "**" and what follows it: the first place where the
 // segments up to the next "**" match is right, since what that one cannot take
 // there it can nowhere.
-func matchLevels(c *captures, rest [][]token, s, folded string) outcome {
+func matchLevels(c *Captures, rest [][]token, s, folded string) outcome {
 	if s == "" {
 		return hopeless
 	}
@@ -204,7 +213,7 @@ func matchLevels(c *captures, rest [][]token, s, folded string) outcome {
 
 // matchTokens matches one segment, or a whole value. full asks for variables
 // that are not empty.
-func matchTokens(c *captures, tokens []token, s, folded string, full bool) bool {
+func matchTokens(c *Captures, tokens []token, s, folded string, full bool) bool {
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
 		if t.kind == literal {

@@ -1,4 +1,4 @@
-package extractvariables
+package pattern
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ func TestPattern(t *testing.T) {
 		src        string
 		path, fold bool
 		in         string
-		want       string // captures joined with "|"; "-" is no match
+		want       string // Captures joined with "|"; "-" is no match
 	}{
 		{"/accounts/{id}", true, false, "/accounts/12", "12"},
 		{"/accounts/{id}", true, false, "/Accounts/12", "-"},
@@ -45,7 +45,7 @@ func TestPattern(t *testing.T) {
 		{"{a},{b},{c},{d},{e},{f},{g},{h},{i},{j}", false, false, "1,2,3,4,5,6,7,8,9,10", "1|2|3|4|5|6|7|8|9|10"},
 		{"{a}bc{d}c", false, false, "abcbcc", "a|bc"},
 	} {
-		p, err := compilePattern(tt.src, tt.path, tt.fold)
+		p, err := Compile(tt.src, tt.path, tt.fold)
 		if err != nil {
 			t.Errorf("%s: %v", tt.src, err)
 			continue
@@ -70,7 +70,7 @@ func TestPatternRefused(t *testing.T) {
 		"/{a{b}":   "InvalidPattern: ",
 		"/a**/{b}": "InvalidPattern: ",
 	} {
-		if _, err := compilePattern(src, true, false); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := Compile(src, true, false); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", src, err, want)
 		}
 	}
@@ -83,7 +83,7 @@ func FuzzPattern(f *testing.F) {
 	f.Add("/a/{x}/{y}", "/a/b/c")
 	f.Fuzz(func(t *testing.T, src, in string) {
 		for _, path := range []bool{false, true} {
-			p, err := compilePattern(src, path, false)
+			p, err := Compile(src, path, false)
 			if err != nil {
 				continue
 			}
@@ -101,18 +101,18 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-func (p *pattern) texts(in string) ([]string, bool) {
-	var c captures
-	ok := p.match(&c, in)
+func (p *Pattern) texts(in string) ([]string, bool) {
+	var c Captures
+	ok := p.Match(&c, in)
 	out := make([]string, c.n)
 	for i := range out {
-		out[i] = c.at(i)
+		out[i] = c.At(i)
 	}
 	return out, ok
 }
 
 // join is the reverse of match for patterns without wildcards.
-func (p *pattern) join(caps []string) (string, bool) {
+func (p *Pattern) join(caps []string) (string, bool) {
 	var segs []string
 	for _, seg := range p.segments {
 		var b strings.Builder
