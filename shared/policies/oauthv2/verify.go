@@ -118,7 +118,7 @@ func (s *verifyStep) find(fc *flow.Context) (string, bool) {
 	if v.IsNull() {
 		return "", false
 	}
-	text := v.String()
+	text := unquote(v.String())
 	if s.prefix == "" {
 		return text, text != ""
 	}
@@ -127,6 +127,16 @@ func (s *verifyStep) find(fc *flow.Context) (string, bool) {
 	}
 	text = strings.TrimSpace(text[len(s.prefix):])
 	return text, text != ""
+}
+
+// unquote takes a pair of double quotes off the value as a whole: Apigee takes
+// a header so written, as its own samples send it
+// (apigee-samples/oauth-client-credentials/test).
+func unquote(s string) string {
+	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
+		return s[1 : len(s)-1]
+	}
+	return s
 }
 
 // verdict is a fault's code, status and text.
