@@ -3,10 +3,11 @@
 // PERIGEE_LAMBDA_STREAMING=true), API Gateway REST and HTTP APIs, and
 // Application Load Balancers.
 //
-// It is configured by the environment variables of docs/DEPLOY.md.
+// It is configured by the environment variables of docs/CONFIGURATION.md.
 package main
 
 import (
+	"log/slog"
 	"os"
 	"strconv"
 
@@ -16,6 +17,11 @@ import (
 )
 
 func main() {
+	if err := prepare(); err != nil {
+		slog.Error("cannot start", "error", err)
+		reportInit(err)
+		os.Exit(1)
+	}
 	stream, _ := strconv.ParseBool(os.Getenv("PERIGEE_LAMBDA_STREAMING"))
 	lambda.Start(handler(gateway.Handler(), stream))
 }
