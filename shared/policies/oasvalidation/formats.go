@@ -1,0 +1,67 @@
+package oasvalidation
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"math/big"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// formats are OpenAPI's own beside those of JSON Schema.
+var formats = []*jsonschema.Format{
+	{Name: "int32", Validate: integerWithin(math.MinInt32, math.MaxInt32)},
+	{Name: "int64", Validate: integerWithin(math.MinInt64, math.MaxInt64)},
+	{Name: "float", Validate: floatWithin(math.MaxFloat32)},
+	{Name: "double", Validate: floatWithin(math.MaxFloat64)},
+	{Name: "byte", Validate: validateBase64},
+}
+
+var errFormat = errors.New("out of range")
+
+// integerWithin checks the range of integers. Other values are not its business.
+func integerWithin(low, high int64) func(any) error {
+	return func(v any) error {
+		n, ok := v.(json.Number)
+		if !ok {
+			return nil
+		}
+		r, ok := new(big.Rat).SetString(string(n))
+		if !ok {
+			return errFormat
+		}
+		if r.Cmp(new(big.Rat).SetInt64(low)) < 0 || r.Cmp(new(big.Rat).SetInt64(high)) > 0 {
+			return errFormat
+		}
+		return nil
+	}
+}
+
+func floatWithin(limit float64) func(any) error {
+	return func(v any) error {
+		n, ok := v.(json.Number)
+		if !ok {
+			return nil
+		}
+		if f, err := n.Float64(); err != nil || math.Abs(f) > limit {
+			return errFormat
+		}
+		return nil
+	}
+}
+
+func validateBase64(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return nil
+	}
+	encoding := base64.StdEncoding
+	if strings.ContainsAny(s, "-_") {
+		encoding = base64.URLEncoding
+	}
+	_, err := encoding.DecodeString(s)
+	return err
+}
