@@ -72,7 +72,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 		driver.Close()
 		return nil, err
 	}
-	h := &Host{Config: c, Log: log, Store: store.New(driver), Keystore: keystore.New(keys), kinds: policy.NewKinds(policies.All...), environments: map[string]*services{}}
+	h := &Host{Config: c, Log: log, Store: store.New(driver), Keystore: keystore.New(keys), kinds: policies.Kinds(), environments: map[string]*services{}}
 	h.cipher = vault.New(keys)
 	h.Registry = registry.New(h.Store, h.cipher)
 	h.Deployments = deployment.New(h.Registry)

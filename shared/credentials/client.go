@@ -220,7 +220,8 @@ func (c *Client) Grant(m Match) *policy.Grant {
 	if g := c.grants[i].Load(); g != nil {
 		return g
 	}
-	g := &policy.Grant{Variables: &grantVariables{c, m}, Operation: operationVariables{m.Operation}, Caller: c.caller(m.Product.Name())}
+	vars := &grantVariables{c, m}
+	g := &policy.Grant{Variables: vars, Common: commonVariables{vars}, Operation: operationVariables{m.Operation}, Caller: c.caller(m.Product.Name())}
 	c.grants[i].Store(g)
 	return g
 }

@@ -227,6 +227,35 @@ func (g *grantVariables) Variables() iter.Seq2[string, flow.Value] {
 	}
 }
 
+// common are the variables that a checked key sets under their bare names too,
+// beside those of the operation: public bundles count by client_id.
+var common = map[string]bool{
+	"client_id": true, "developer.id": true, "developer.email": true, "developer.app.id": true, "developer.app.name": true,
+	"apiproduct.name": true, "apiproduct.developer.quota.limit": true, "apiproduct.developer.quota.interval": true, "apiproduct.developer.quota.timeunit": true,
+}
+
+// commonVariables are those of a grant that are common.
+type commonVariables struct{ *grantVariables }
+
+// Variable implements flow.Source.
+func (c commonVariables) Variable(name string) flow.Value {
+	if common[name] || strings.HasPrefix(name, operationPrefix) {
+		return c.grantVariables.Variable(name)
+	}
+	return flow.Value{}
+}
+
+// Variables implements flow.Source.
+func (c commonVariables) Variables() iter.Seq2[string, flow.Value] {
+	return func(yield func(string, flow.Value) bool) {
+		for name, v := range c.grantVariables.Variables() {
+			if (common[name] || strings.HasPrefix(name, operationPrefix)) && !yield(name, v) {
+				return
+			}
+		}
+	}
+}
+
 // operationVariables are those that need no prefix; none without an operation.
 type operationVariables struct{ *Operation }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/llmtokenquota"
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
 	"github.com/perigee-gateway/perigee/shared/policies/messagelogging"
+	"github.com/perigee-gateway/perigee/shared/policies/oasvalidation"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/prompttokenlimit"
@@ -78,6 +79,7 @@ var All = []policy.Kind{
 	llmtokenquota.Kind,
 	lookupcache.Kind,
 	messagelogging.Kind,
+	oasvalidation.Kind,
 	oauthv2.Kind,
 	populatecache.Kind,
 	prompttokenlimit.Kind,
@@ -97,4 +99,25 @@ var All = []policy.Kind{
 	verifyjwt.Kind,
 	xmlthreatprotection.Kind,
 	xmltojson.Kind,
+}
+
+// Refused is every policy of Apigee that perigee knows and does not run. A bundle
+// that holds one is refused with the reason, never deployed without it.
+var Refused = []policy.Kind{
+	policy.Refuse("DeleteOAuthV1Info", noOAuthV1),
+	policy.Refuse("GetOAuthV1Info", noOAuthV1),
+	policy.Refuse("JavaCallout", needsJVM),
+	policy.Refuse("OAuthV1", noOAuthV1),
+	policy.Refuse("Script", needsJVM),
+	policy.Refuse("XSL", needsJVM),
+}
+
+const (
+	noOAuthV1 = "OAuth 1.0a does not exist in Apigee X; use OAuthV2"
+	needsJVM  = "it needs a Java virtual machine, which this gateway does not have"
+)
+
+// Kinds is all of them by root element, those that are refused included.
+func Kinds() policy.Kinds {
+	return policy.NewKinds(append(Refused[:len(Refused):len(Refused)], All...)...)
 }

@@ -35,7 +35,7 @@ var unknown = regexp.MustCompile(`<([A-Za-z0-9]+)> is not an element of`)
 func TestReference(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString(head)
-	kinds := policy.NewKinds(policies.All...)
+	kinds := policies.Kinds()
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		b.WriteString(row(t, kinds[name]))
 	}

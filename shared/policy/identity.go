@@ -75,8 +75,11 @@ type Grant struct {
 	// Variables are the flow variables a policy sets from it, without the
 	// policy's prefix.
 	Variables flow.Source
-	// Operation are those that are set without any prefix as well:
-	// apiproduct.operation and what is below it. Empty if the product has none.
+	// Common are those that VerifyAPIKey sets without a prefix as well: client_id,
+	// apiproduct.name, developer.app.name and their like, and Operation.
+	Common flow.Source
+	// Operation is apiproduct.operation and what is below it. Empty if the product
+	// has none.
 	Operation flow.Source
 	// Caller is who it is about, for flow.Context.Caller.
 	Caller *flow.Caller

@@ -106,8 +106,8 @@ func (e *Env) Wait(d time.Duration) { e.now.Add(d.Milliseconds()) }
 // Break makes every exchange with the store fail, or work again.
 func (e *Env) Break(down bool) { e.down.Store(down) }
 
-// Refresh is what a gateway does when it sees that the stamp's Revoked changed.
-func (e *Env) Refresh() {
+// Changed is what a gateway does when it sees that the stamp's Revoked changed.
+func (e *Env) Changed() {
 	e.Credentials.Drop()
 	e.Drop()
 }
@@ -186,6 +186,14 @@ type failing struct {
 }
 
 var errDown = &store.Error{Code: store.Internal, Err: errors.New("the store is down")}
+
+// UseClock implements store.ClockUser, so that the engine drops what has expired
+// by the clock of the test.
+func (f failing) UseClock(now func() time.Time) {
+	if u, ok := f.Driver.(store.ClockUser); ok {
+		u.UseClock(now)
+	}
+}
 
 func (f failing) Get(ctx context.Context, key store.Key) (store.Doc, error) {
 	if f.down.Load() {

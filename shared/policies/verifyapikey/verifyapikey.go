@@ -5,8 +5,10 @@
 // Source: https://cloud.google.com/apigee/docs/api-platform/reference/policies/verify-api-key-policy
 //
 // On success verifyapikey.P.failed is false and the variables under
-// verifyapikey.P. that the page lists are set; apiproduct.operation and what is
-// below it are set without the prefix as well. On failure verifyapikey.P.failed,
+// verifyapikey.P. that the page lists are set. Set without the prefix as well are
+// apiproduct.operation and what is below it, client_id, apiproduct.name,
+// apiproduct.developer.quota.*, developer.id, developer.email, developer.app.id
+// and developer.app.name. On failure verifyapikey.P.failed,
 // oauthV2.P.failed, oauthV2.P.fault.name and oauthV2.P.fault.cause are.
 //
 // Faults, 401 unless noted:
@@ -136,7 +138,7 @@ func (s *step) Run(ctx context.Context, fc *flow.Context) error {
 		return s.fail(fc, err)
 	}
 	fc.Provide(s.prefix, grant.Variables)
-	fc.Provide("", grant.Operation)
+	fc.Provide("", grant.Common)
 	fc.Put(s.failed, flow.BoolValue(false))
 	fc.Caller = grant.Caller
 	return nil
