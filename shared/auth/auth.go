@@ -125,7 +125,7 @@ func bearer(r *http.Request) (string, error) {
 		return "", errors.New("the bearer token is malformed")
 	case strings.HasSuffix(token, ".SIGNATURE_REMOVED_BY_GOOGLE"):
 		// https://cloud.google.com/run/docs/authenticating/service-to-service
-		return "", errors.New("Cloud Run took the signature off the ID token: send that for Cloud Run's own check in X-Serverless-Authorization")
+		return "", errors.New("the ID token came without its signature, which Cloud Run takes off: send that for Cloud Run's own check in X-Serverless-Authorization")
 	}
 	return token, nil
 }
