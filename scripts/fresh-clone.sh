@@ -10,7 +10,7 @@ HOME="$dir/home" XDG_CACHE_HOME="$dir/home/cache" GOCACHE="$(go env GOCACHE)" GO
   setsid go run ./cmd/perigee serve --gateway 127.0.0.1:0 --management 127.0.0.1:0 examples/hello >"$dir/serve.log" 2>&1 &
 server=$!
 trap 'kill -- -$server 2>/dev/null || true' EXIT
-for _ in $(seq 240); do
+for _ in $(seq 1200); do
   url="$(grep -o 'http://127.0.0.1:[0-9]*/hello' "$dir/serve.log" || true)"
   if [ -n "$url" ] && answer="$(curl -fsS "$url/Ada" 2>/dev/null)"; then
     echo "$answer"
@@ -20,6 +20,6 @@ for _ in $(seq 240); do
   fi
   sleep 0.5
 done
-echo "no answer within two minutes:" >&2
+echo "no answer within ten minutes:" >&2
 cat "$dir/serve.log" >&2
 exit 1
