@@ -6,7 +6,9 @@ set -euo pipefail
 dir="${1:?usage: fresh-clone.sh DIR}"
 git clone -q "$(git rev-parse --show-toplevel)" "$dir"
 cd "$dir"
-HOME="$dir/home" XDG_CACHE_HOME="$dir/home/cache" GOCACHE="$(go env GOCACHE)" GOMODCACHE="$(go env GOMODCACHE)" \
+export GOCACHE GOMODCACHE
+GOCACHE="$(go env GOCACHE)" GOMODCACHE="$(go env GOMODCACHE)"
+HOME="$dir/home" XDG_CACHE_HOME="$dir/home/cache" \
   setsid go run ./cmd/perigee serve --gateway 127.0.0.1:0 --management 127.0.0.1:0 examples/hello >"$dir/serve.log" 2>&1 &
 server=$!
 trap 'kill -- -$server 2>/dev/null || true' EXIT
