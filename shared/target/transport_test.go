@@ -423,8 +423,8 @@ func TestForwardProxy(t *testing.T) {
 			return
 		}
 		w.WriteHeader(200)
-		c, _, _ := http.NewResponseController(w).Hijack()
-		go func() { io.Copy(up, c); up.Close() }()
+		c, rw, _ := http.NewResponseController(w).Hijack()
+		go func() { io.Copy(up, rw); up.Close() }() // the server may hold the first byte already
 		go func() { io.Copy(c, up); c.Close() }()
 	})
 	pu := mustURL(proxy.URL)
