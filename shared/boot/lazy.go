@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/perigee-gateway/perigee/shared/fault"
+	"github.com/perigee-gateway/perigee/shared/gateway"
 )
 
 // Lazy returns a handler that is built from the environment on its first
@@ -28,7 +28,7 @@ func (l *lazy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, err := l.open(r.Context())
 	if err != nil {
 		startLog().Error("cannot start", "error", err)
-		unavailable(w)
+		gateway.Unavailable(w, r)
 		return
 	}
 	h.ServeHTTP(w, r)
@@ -63,11 +63,4 @@ func startLog() *slog.Logger {
 		return slog.Default()
 	}
 	return log
-}
-
-func unavailable(w http.ResponseWriter) {
-	f := fault.New("messaging.adaptors.http.flow.ServiceUnavailable", http.StatusServiceUnavailable, "The Service is temporarily unavailable")
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(f.Status)
-	w.Write(f.JSON())
 }

@@ -93,14 +93,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	snap, err := g.snapshot(r.Context(), path)
 	if err != nil {
 		g.log.Error("configuration cannot be read", "error", err)
-		writeFault(w, r, fault.New("messaging.adaptors.http.flow.ServiceUnavailable", 503, "The Service is temporarily unavailable"))
+		Unavailable(w, r)
 		return
 	}
 	defer g.refreshBeside(r.Context(), path)()
 	route, err := snap.find(r.Context(), snap.environmentsOf(hostName(r.Host)), path)
 	if err != nil {
 		g.log.Error("route cannot be read", "path", path, "error", err)
-		writeFault(w, r, fault.New("messaging.adaptors.http.flow.ServiceUnavailable", 503, "The Service is temporarily unavailable"))
+		Unavailable(w, r)
 		return
 	}
 	if route.Route == nil {
@@ -151,6 +151,12 @@ func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request, path string) 
 		"Unable to identify proxy for host: "+hostName(r.Host)+" and url: "+path)
 	writeFault(w, r, f)
 	g.log.LogAttrs(r.Context(), slog.LevelInfo, "no proxy", slog.String("host", r.Host), slog.String("path", path), slog.Int("status", f.Status))
+}
+
+// Unavailable answers 503 as Apigee does, where there is no configuration to
+// serve from.
+func Unavailable(w http.ResponseWriter, r *http.Request) {
+	writeFault(w, r, fault.New("messaging.adaptors.http.flow.ServiceUnavailable", http.StatusServiceUnavailable, "The Service is temporarily unavailable"))
 }
 
 // writeFault answers without a proxy's pipeline.

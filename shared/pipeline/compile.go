@@ -124,7 +124,7 @@ func (c *compiler) proxyEndpoint(pe *bundle.ProxyEndpoint) *Endpoint {
 		Info: &flow.Proxy{
 			Organization: c.opts.Organization, Environment: c.opts.Environment,
 			Name: c.opts.Name, Revision: c.opts.Revision, ServiceAccount: c.opts.ServiceAccount,
-			Endpoint: pe.Name, BasePath: "/", Properties: c.properties(),
+			Endpoint: pe.Name, BasePath: "/", Properties: c.opts.Properties,
 		},
 	}
 	slices.Reverse(e.rules)
@@ -145,7 +145,6 @@ func (c *compiler) connection(e *Endpoint, conn *bundle.HTTPProxyConnection) {
 	e.limit = c.sizeProperty(conn.Properties, "request.payload.parse.limit")
 	e.streaming = c.boolProperty(conn.Properties, "request.streaming.enabled")
 	e.respStream = c.boolProperty(conn.Properties, "response.streaming.enabled")
-	e.forwarded = c.boolProperty(conn.Properties, "X-Forwarded-For")
 	if v, ok := conn.Properties.Get("api.timeout"); ok {
 		ms, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 		if err != nil || ms <= 0 {
@@ -287,7 +286,3 @@ func (c *compiler) route(r *bundle.RouteRule) route {
 	}
 	return rt
 }
-
-// properties returns the property sets of the proxy, then those of the
-// environment.
-func (c *compiler) properties() flow.PropertySource { return c.opts.Properties }

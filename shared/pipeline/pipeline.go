@@ -94,7 +94,6 @@ type Endpoint struct {
 	timeout    time.Duration // api.timeout; 0 is none
 	request    bool          // some step touches the request body
 	response   bool
-	forwarded  bool // X-Forwarded-For property
 	duplicates map[string]bool
 	respStream bool
 }
@@ -117,7 +116,6 @@ type step struct {
 	cond            *condition.Condition // nil: always
 	policy          policy.Policy
 	continueOnError bool
-	timed           string // variable for the time taken, "" if nobody reads it
 }
 
 type faultRule struct {

@@ -316,7 +316,7 @@ func runStep(ctx context.Context, fc *flow.Context, s *step) error {
 }
 
 func (s *step) run(ctx context.Context, fc *flow.Context) error {
-	if !fc.Observed() && s.timed == "" {
+	if !fc.Observed() {
 		return s.policy.Run(ctx, fc)
 	}
 	fc.Emit(flow.Event{Kind: flow.StepStart, Name: s.name, Type: s.kind})
