@@ -25,7 +25,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/registry"
 	"github.com/perigee-gateway/perigee/shared/store"
 	"github.com/perigee-gateway/perigee/shared/store/embedded"
-	"github.com/perigee-gateway/perigee/shared/store/firestore"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 	"github.com/perigee-gateway/perigee/shared/vault"
 )
 
@@ -76,26 +76,9 @@ func (f failing) GetAll(ctx context.Context, keys []store.Key) ([]store.Doc, err
 	return f.Driver.GetAll(ctx, keys)
 }
 
-var projects atomic.Int64
-
 // engines runs a test on every engine there is.
 func engines(t *testing.T, test func(*testing.T, *env)) {
-	t.Run("memory", func(t *testing.T) { test(t, newEnv(t, inMemory(t))) })
-	t.Run("firestore", func(t *testing.T) {
-		if os.Getenv("FIRESTORE_EMULATOR_HOST") == "" {
-			t.Skip("FIRESTORE_EMULATOR_HOST is not set")
-		}
-		test(t, newEnv(t, firestore.New(fmt.Sprintf("credentials-%x-%d", time.Now().UnixNano(), projects.Add(1)), "")))
-	})
-}
-
-func inMemory(t testing.TB) store.Driver {
-	t.Helper()
-	d, err := embedded.Memory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	enginestest.Run(t, func(t *testing.T, d store.Driver) { test(t, newEnv(t, d)) })
 }
 
 func (e *env) ok(err error) {
@@ -383,7 +366,7 @@ func TestCache(t *testing.T) {
 
 // Concurrent first uses of a key cost one read.
 func TestSingleFlight(t *testing.T) {
-	e := newEnv(t, inMemory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	e.product(gold())
 	e.app(registry.Owner{Developer: e.developer("ada@example.com")}, "one", "key", "gold")
 	before := e.Store().Counts().Reads
@@ -406,7 +389,7 @@ func TestSingleFlight(t *testing.T) {
 
 // A caller that gives up does not fail the others that wait for the same key.
 func TestImpatientCaller(t *testing.T) {
-	e := newEnv(t, inMemory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	e.product(gold())
 	e.app(registry.Owner{Developer: e.developer("ada@example.com")}, "one", "key", "gold")
 	gone, cancel := context.WithCancel(t.Context())
@@ -499,7 +482,7 @@ func TestRevocations(t *testing.T) {
 }
 
 func TestVariables(t *testing.T) {
-	e := newEnv(t, inMemory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	p := gold()
 	p.Proxies, p.ApiResources = nil, nil
 	p.LlmQuota, p.LlmQuotaInterval, p.LlmQuotaTimeUnit = "1000", "1", "day"
@@ -566,7 +549,7 @@ func TestVariables(t *testing.T) {
 }
 
 func TestClient(t *testing.T) {
-	e := newEnv(t, inMemory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	p := gold()
 	p.Scopes = []string{"read", "write"}
 	e.product(p)
@@ -649,7 +632,7 @@ func TestStoredSecrets(t *testing.T) {
 }
 
 func BenchmarkVerifyKey(b *testing.B) {
-	e := newEnv(b, inMemory(b))
+	e := newEnv(b, enginestest.Memory(b))
 	p := gold()
 	p.Proxies, p.ApiResources = nil, nil
 	p.OperationGroup = &apigee.GoogleCloudApigeeV1OperationGroup{}

@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	apigee "google.golang.org/api/apigee/v1"
 
@@ -24,8 +22,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/registry"
 	"github.com/perigee-gateway/perigee/shared/store"
-	"github.com/perigee-gateway/perigee/shared/store/embedded"
-	"github.com/perigee-gateway/perigee/shared/store/firestore"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 )
 
 const org = "acme"
@@ -42,26 +39,9 @@ type env struct {
 	fail atomic.Int64
 }
 
-var projects atomic.Int64
-
 // engines runs a test on every engine there is.
 func engines(t *testing.T, test func(*testing.T, *env)) {
-	t.Run("memory", func(t *testing.T) { test(t, newEnv(t, memory(t))) })
-	t.Run("firestore", func(t *testing.T) {
-		if os.Getenv("FIRESTORE_EMULATOR_HOST") == "" {
-			t.Skip("FIRESTORE_EMULATOR_HOST is not set")
-		}
-		test(t, newEnv(t, firestore.New(fmt.Sprintf("deployment-%x-%d", time.Now().UnixNano(), projects.Add(1)), "")))
-	})
-}
-
-func memory(t testing.TB) store.Driver {
-	t.Helper()
-	d, err := embedded.Memory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	enginestest.Run(t, func(t *testing.T, d store.Driver) { test(t, newEnv(t, d)) })
 }
 
 func newEnv(t testing.TB, d store.Driver) *env {
@@ -492,7 +472,7 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestServiceAccount(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	e.imported(entity.API, "p", proxy(map[string]string{
 		"targets/t.xml": `<TargetEndpoint name="t"><HTTPTargetConnection><URL>https://run.app</URL><Authentication><GoogleIDToken><Audience>a</Audience></GoogleIDToken></Authentication></HTTPTargetConnection></TargetEndpoint>`,
 	}, "/p"))
@@ -574,7 +554,7 @@ func TestRoundTrips(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := test.path
-			e := newEnv(t, memory(t))
+			e := newEnv(t, enginestest.Memory(t))
 			ctx := t.Context()
 			rev := e.imported(entity.SharedFlow, "a", flow())
 			_, err := e.Deploy(ctx, request("test", entity.SharedFlow, "a", rev))
@@ -645,7 +625,7 @@ func (e *env) cold(path, proxy string) {
 func TestIndexAgainstSearch(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			e := newEnv(t, memory(t))
+			e := newEnv(t, enginestest.Memory(t))
 			ctx := t.Context()
 			r := rand.New(rand.NewPCG(seed, 1))
 			segment := func() string { return []string{"a", "b", "c", "d", "*", fmt.Sprint(r.IntN(300))}[r.IntN(6)] }
@@ -767,7 +747,7 @@ func TestDeath(t *testing.T) {
 		func(e *env, ctx context.Context) error { _, err := e.Delete(ctx, org, entity.API, "p"); return err },
 	}
 	for died := int64(0); ; died++ {
-		e := newEnv(t, memory(t))
+		e := newEnv(t, enginestest.Memory(t))
 		ctx := t.Context()
 		e.deployed("test", "p", "/old", "/kept")
 		e.fail.Store(died)
@@ -832,7 +812,7 @@ func (e *env) consistent(died int64) {
 }
 
 func TestRevisionLimit(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	e.deployed("test", "p", "/a") // revision 1 stays, as it is deployed
 	zip := proxy(nil, "/a")
 	for range entity.MaxRevisions + 1 {
@@ -847,7 +827,7 @@ func TestRevisionLimit(t *testing.T) {
 
 // What a caller sends as a path must not make an invalid key.
 func TestHostilePaths(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	e.deployed("test", "root", "/")
 	for i := range 300 {
 		e.deployed("test", fmt.Sprint("p", i), fmt.Sprintf("/s/%d", i))
@@ -864,7 +844,7 @@ func TestHostilePaths(t *testing.T) {
 
 // The stamp tells which environments to look at anew.
 func TestChanged(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	e.deployed("prod", "p", "/p")
 	before, err := e.Stamp(ctx, org)
@@ -888,7 +868,7 @@ func TestChanged(t *testing.T) {
 }
 
 func TestCreateEmpty(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	p, err := e.Create(ctx, org, entity.API, "p", "space")
 	e.ok(err)
@@ -913,7 +893,7 @@ func TestNodeJSON(t *testing.T) {
 }
 
 func BenchmarkFind(b *testing.B) {
-	e := newEnv(b, memory(b))
+	e := newEnv(b, enginestest.Memory(b))
 	for i := range 300 {
 		e.deployed("test", fmt.Sprint("p", i), fmt.Sprintf("/v1/%d", i))
 	}

@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/perigee-gateway/perigee/shared/deployment"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 )
 
 // Any path leads where a search of all base paths would, and the part of it that
 // the base path covers has as many segments.
 func FuzzFind(f *testing.F) {
-	e := newEnv(f, memory(f))
+	e := newEnv(f, enginestest.Memory(f))
 	model := map[string]string{}
 	deploy := func(path string) {
 		name := fmt.Sprint("p", len(model))
@@ -58,7 +59,7 @@ func FuzzFind(f *testing.F) {
 func BenchmarkColdStart(b *testing.B) {
 	for _, proxies := range []int{1, 1000} { // of ten base paths each
 		b.Run(fmt.Sprint(proxies), func(b *testing.B) {
-			e := newEnv(b, memory(b))
+			e := newEnv(b, enginestest.Memory(b))
 			for i := range proxies {
 				var paths []string
 				for j := range 10 {

@@ -15,6 +15,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policy"
 	"github.com/perigee-gateway/perigee/shared/registry"
 	"github.com/perigee-gateway/perigee/shared/store"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 )
 
 func kv(name, value string) *apigee.GoogleCloudApigeeV1KeyValueEntry {
@@ -79,7 +80,7 @@ func TestEntries(t *testing.T) {
 }
 
 func TestMapScopes(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	err := e.Maps.Create(ctx, new(apigee.GoogleCloudApigeeV1KeyValueMap), append(entity.MapScope{Proxy: "p"}.Parts(org), "m")...)
 	e.code(err, entity.NotFound, `API proxy "p" not found`)
@@ -106,7 +107,7 @@ func TestMapScopes(t *testing.T) {
 
 // At rest there is neither the value nor, under another id, anything to open.
 func TestEntriesAreSealed(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	e.ok(e.PutEntries(ctx, org, inTest, "m", kv("a", "the secret"), kv("b", "other")))
 	docs, err := store.Collect(e.Store().Query(ctx, store.Query{Collection: "kvmEntries"}))
@@ -130,7 +131,7 @@ func TestEntriesAreSealed(t *testing.T) {
 // process died at when it was deleted.
 func TestDeathInMapDelete(t *testing.T) {
 	for died := int64(0); ; died++ {
-		e := newEnv(t, memory(t))
+		e := newEnv(t, enginestest.Memory(t))
 		ctx := t.Context()
 		var entries []*apigee.GoogleCloudApigeeV1KeyValueEntry
 		for i := range 900 { // more than a commit removes
@@ -217,7 +218,7 @@ func TestMapCache(t *testing.T) {
 }
 
 func TestMapCacheConcurrently(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	e.ok(e.PutEntries(ctx, org, inTest, "m", kv("k", "v")))
 	c := e.MapCache(org, "test")
@@ -236,7 +237,7 @@ func TestMapCacheConcurrently(t *testing.T) {
 }
 
 func BenchmarkMapCacheGet(b *testing.B) {
-	e := newEnv(b, memory(b))
+	e := newEnv(b, enginestest.Memory(b))
 	ctx := b.Context()
 	if err := e.PutEntries(ctx, org, inTest, "m", kv("k", "v")); err != nil {
 		b.Fatal(err)

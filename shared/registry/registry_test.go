@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,8 +17,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/registry"
 	"github.com/perigee-gateway/perigee/shared/store"
-	"github.com/perigee-gateway/perigee/shared/store/embedded"
-	"github.com/perigee-gateway/perigee/shared/store/firestore"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 )
 
 // env is a registry with an organization acme and an environment test.
@@ -34,26 +32,9 @@ type env struct {
 
 const org = "acme"
 
-var projects atomic.Int64
-
 // engines runs a test on every engine there is.
 func engines(t *testing.T, test func(*testing.T, *env)) {
-	t.Run("memory", func(t *testing.T) { test(t, newEnv(t, memory(t))) })
-	t.Run("firestore", func(t *testing.T) {
-		if os.Getenv("FIRESTORE_EMULATOR_HOST") == "" {
-			t.Skip("FIRESTORE_EMULATOR_HOST is not set")
-		}
-		test(t, newEnv(t, firestore.New(fmt.Sprintf("registry-%x-%d", time.Now().UnixNano(), projects.Add(1)), "")))
-	})
-}
-
-func memory(t testing.TB) store.Driver {
-	t.Helper()
-	d, err := embedded.Memory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	enginestest.Run(t, func(t *testing.T, d store.Driver) { test(t, newEnv(t, d)) })
 }
 
 func newEnv(t testing.TB, d store.Driver) *env {
@@ -484,7 +465,7 @@ func TestConcurrentWrites(t *testing.T) {
 }
 
 func TestSubscribe(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	var got []registry.Change
 	cancel := e.Subscribe(func(c registry.Change) { got = append(got, c) })
 	e.ok(e.TargetServers.Create(t.Context(), server("a.example"), org, "test", "a"))
@@ -503,7 +484,7 @@ func TestSubscribe(t *testing.T) {
 }
 
 func TestOperation(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	op, err := e.Operation(ctx, org, "INSERT", "organizations/acme/environments/test", &apigee.GoogleCloudApigeeV1Environment{Name: "test"})
 	e.ok(err)
@@ -519,7 +500,7 @@ func TestOperation(t *testing.T) {
 }
 
 func TestInstances(t *testing.T) {
-	e := newEnv(t, memory(t))
+	e := newEnv(t, enginestest.Memory(t))
 	ctx := t.Context()
 	i := new(entity.Instance)
 	i.Location = "europe-west1"
@@ -547,7 +528,7 @@ func TestInstances(t *testing.T) {
 // not come back, and nothing stays behind.
 func TestDeathInDelete(t *testing.T) {
 	for died := int64(0); ; died++ {
-		e := newEnv(t, memory(t))
+		e := newEnv(t, enginestest.Memory(t))
 		ctx := t.Context()
 		scope := entity.MapScope{Environment: "test"}
 		for i := range 3 {
@@ -590,7 +571,7 @@ func TestDeathInDelete(t *testing.T) {
 // A file whose upload died is not referred to, and its record is removed.
 func TestDeathInUpload(t *testing.T) {
 	for died := int64(0); ; died++ {
-		e := newEnv(t, memory(t))
+		e := newEnv(t, enginestest.Memory(t))
 		ctx := t.Context()
 		e.fail.Store(died)
 		_, err := e.CreateResource(ctx, org, "test", "jsc", "a.js", []byte("1"))

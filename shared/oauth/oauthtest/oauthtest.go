@@ -6,9 +6,7 @@ package oauthtest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,8 +20,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policy"
 	"github.com/perigee-gateway/perigee/shared/registry"
 	"github.com/perigee-gateway/perigee/shared/store"
-	"github.com/perigee-gateway/perigee/shared/store/embedded"
-	"github.com/perigee-gateway/perigee/shared/store/firestore"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 	"github.com/perigee-gateway/perigee/shared/vault"
 )
 
@@ -64,25 +61,12 @@ func New(t testing.TB, d store.Driver) *Env {
 // Memory makes an Env in memory.
 func Memory(t testing.TB) *Env {
 	t.Helper()
-	d, err := embedded.Memory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return New(t, d)
+	return New(t, enginestest.Memory(t))
 }
 
-var projects atomic.Int64
-
-// Engines runs a test on every engine there is: memory, and Firestore where
-// FIRESTORE_EMULATOR_HOST names an emulator.
+// Engines runs a test on every engine there is.
 func Engines(t *testing.T, test func(*testing.T, *Env)) {
-	t.Run("memory", func(t *testing.T) { test(t, Memory(t)) })
-	t.Run("firestore", func(t *testing.T) {
-		if os.Getenv("FIRESTORE_EMULATOR_HOST") == "" {
-			t.Skip("FIRESTORE_EMULATOR_HOST is not set")
-		}
-		test(t, New(t, firestore.New(fmt.Sprintf("oauth-%x-%d", time.Now().UnixNano(), projects.Add(1)), "")))
-	})
+	enginestest.Run(t, func(t *testing.T, d store.Driver) { test(t, New(t, d)) })
 }
 
 // Another is a second instance over the same store: its caches are its own.

@@ -3,8 +3,6 @@ package firestore_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -14,35 +12,14 @@ import (
 	api "cloud.google.com/go/firestore"
 
 	"github.com/perigee-gateway/perigee/shared/store"
+	"github.com/perigee-gateway/perigee/shared/store/enginestest"
 	"github.com/perigee-gateway/perigee/shared/store/firestore"
 	"github.com/perigee-gateway/perigee/shared/store/storetest"
 )
 
-// requireEmulator skips without an emulator. With PERIGEE_REQUIRE_EMULATORS, as
-// in CI, that is a failure.
-func requireEmulator(t testing.TB) {
-	t.Helper()
-	if os.Getenv("FIRESTORE_EMULATOR_HOST") != "" {
-		return
-	}
-	const how = "FIRESTORE_EMULATOR_HOST is not set: start one with `gcloud emulators firestore start --host-port=127.0.0.1:8686`"
-	if os.Getenv("PERIGEE_REQUIRE_EMULATORS") != "" {
-		t.Fatal(how)
-	}
-	t.Skip(how)
-}
-
-var projects atomic.Int64
-
-// project is the name of a project no other test has used: the emulator keeps
-// what was written.
-func project() string {
-	return fmt.Sprintf("test-%x-%d", time.Now().UnixNano(), projects.Add(1))
-}
-
 func TestEmulator(t *testing.T) {
-	requireEmulator(t)
-	storetest.Run(t, func(*testing.T) store.Driver { return firestore.New(project(), "") })
+	enginestest.RequireEmulator(t)
+	storetest.Run(t, func(*testing.T) store.Driver { return firestore.New(enginestest.Project(), "") })
 }
 
 // New connects to nothing, and a Driver never used closes without having.
@@ -74,8 +51,8 @@ func TestNoCredentials(t *testing.T) {
 
 // Databases of one project are apart.
 func TestDatabases(t *testing.T) {
-	requireEmulator(t)
-	name := project()
+	enginestest.RequireEmulator(t)
+	name := enginestest.Project()
 	a, b := store.New(firestore.New(name, "")), store.New(firestore.New(name, "other"))
 	defer func() { _ = errors.Join(a.Close(), b.Close()) }()
 	doc := store.Doc{Key: store.Key{Collection: "apps", ID: "a"}}
@@ -89,8 +66,8 @@ func TestDatabases(t *testing.T) {
 
 // What infrastructure and other programs see: the layout is a contract.
 func TestLayout(t *testing.T) {
-	requireEmulator(t)
-	name := project()
+	enginestest.RequireEmulator(t)
+	name := enginestest.Project()
 	s := store.New(firestore.New(name, ""))
 	defer func() { _ = s.Close() }()
 	expire := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
@@ -128,9 +105,9 @@ func TestLayout(t *testing.T) {
 // Instances share nothing but Firestore, so the suite has to hold between two as
 // well: here every other transaction is that of the other.
 func TestInstances(t *testing.T) {
-	requireEmulator(t)
+	enginestest.RequireEmulator(t)
 	storetest.Run(t, func(*testing.T) store.Driver {
-		name := project()
+		name := enginestest.Project()
 		return &instances{Driver: firestore.New(name, ""), other: firestore.New(name, "")}
 	})
 }
