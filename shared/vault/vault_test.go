@@ -100,12 +100,12 @@ func firstUseRace(t *testing.T, open func() keystore.Driver) {
 		d := open()
 		t.Cleanup(func() { _ = d.Close() })
 		ciphers[i] = vault.New(d)
-		wg.Go(func() { sealed[i], _ = ciphers[i].Seal(t.Context(), []byte("x"), nil) })
+		wg.Go(func() { sealed[i], _ = ciphers[i].Seal(t.Context(), []byte("plaintext"), nil) })
 	}
 	wg.Wait()
 	for _, c := range ciphers {
 		for _, s := range sealed {
-			wantOpen(t, c, s, "", "x")
+			wantOpen(t, c, s, "", "plaintext")
 		}
 	}
 	if ids, _, err := ciphers[0].Keys(t.Context()); err != nil || len(ids) != 1 {
@@ -173,7 +173,7 @@ func TestBrokenKeyset(t *testing.T) {
 	if _, err := d.Put(t.Context(), vault.DefaultName, []byte("not a keyset"), nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err := vault.New(d).Seal(t.Context(), []byte("x"), nil)
+	_, err := vault.New(d).Seal(t.Context(), []byte("plaintext"), nil)
 	wantCode(t, err, keystore.Invalid)
 }
 
@@ -198,12 +198,12 @@ func (d *counting) Get(ctx context.Context, name string) ([]byte, string, error)
 
 func TestKeysetIsReadOnce(t *testing.T) {
 	d := &counting{Driver: memory.New()}
-	first := mustSeal(t, vault.New(d), "x", "")
+	first := mustSeal(t, vault.New(d), "plaintext", "")
 	d.reads.Store(0)
 	c := vault.New(d)
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() { wantOpen(t, c, first, "", "x") })
+		wg.Go(func() { wantOpen(t, c, first, "", "plaintext") })
 	}
 	wg.Wait()
 	if n := d.reads.Load(); n != 1 {
@@ -215,20 +215,20 @@ func TestUnavailableIsRetried(t *testing.T) {
 	d := &counting{Driver: memory.New()}
 	c := vault.New(d)
 	d.fail.Store(true)
-	_, err := c.Seal(t.Context(), []byte("x"), nil)
+	_, err := c.Seal(t.Context(), []byte("plaintext"), nil)
 	wantCode(t, err, keystore.Unavailable)
 	d.fail.Store(false)
-	wantOpen(t, c, mustSeal(t, c, "x", ""), "", "x")
+	wantOpen(t, c, mustSeal(t, c, "plaintext", ""), "", "plaintext")
 }
 
 // Secret Manager may show a secret a moment after it refused to create it again.
 func TestCreatedButNotYetVisible(t *testing.T) {
 	d := &counting{Driver: memory.New()}
-	sealed := mustSeal(t, vault.New(d), "x", "")
+	sealed := mustSeal(t, vault.New(d), "plaintext", "")
 	d.late.Store(2)
 	c := vault.New(d)
-	mustSeal(t, c, "y", "")
-	wantOpen(t, c, sealed, "", "x")
+	mustSeal(t, c, "another plaintext", "")
+	wantOpen(t, c, sealed, "", "plaintext")
 }
 
 func BenchmarkSeal(b *testing.B) {
