@@ -18,6 +18,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/generatejws"
 	"github.com/perigee-gateway/perigee/shared/policies/generatejwt"
 	"github.com/perigee-gateway/perigee/shared/policies/getoauthv2info"
+	"github.com/perigee-gateway/perigee/shared/policies/graphql"
 	"github.com/perigee-gateway/perigee/shared/policies/hmac"
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
 	"github.com/perigee-gateway/perigee/shared/policies/invalidatecache"
@@ -69,6 +70,7 @@ var All = []policy.Kind{
 	generatejws.Kind,
 	generatejwt.Kind,
 	getoauthv2info.Kind,
+	graphql.Kind,
 	hmac.Kind,
 	httpmodifier.Kind,
 	invalidatecache.Kind,
