@@ -38,6 +38,11 @@ func encodeConfig(org, env string, version int64, c *entity.Config) ([]store.Doc
 	if err != nil {
 		return nil, fmt.Errorf("configuration of environment %s: %w", env, err)
 	}
+	return splitConfig(org, env, version, data), nil
+}
+
+// splitConfig makes the documents of a Config that is JSON already.
+func splitConfig(org, env string, version int64, data []byte) []store.Doc {
 	parts := slices.Collect(slices.Chunk(data, partBytes))
 	docs := make([]store.Doc, len(parts))
 	for n, part := range parts {
@@ -47,7 +52,7 @@ func encodeConfig(org, env string, version int64, c *entity.Config) ([]store.Doc
 			Key: entity.ConfigKey(org, env, n), Fields: map[string]string{"org": org}, Data: append(head, part...),
 		}
 	}
-	return docs, nil
+	return docs
 }
 
 // DecodeConfig reads a Config from its documents, as ConfigKeys names them; if
@@ -57,6 +62,19 @@ func DecodeConfig(docs []store.Doc) (*entity.Config, error) {
 	if len(docs) == 0 || !docs[0].Found() {
 		return c, nil
 	}
+	data, err := joinConfig(docs)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", docs[0].Key, err)
+	}
+	return c, nil
+}
+
+// joinConfig is the JSON of a Config that is in docs; ErrChanged if they do not
+// belong together.
+func joinConfig(docs []store.Doc) ([]byte, error) {
 	var data []byte
 	for _, d := range docs {
 		if len(d.Data) < partHeader || string(d.Data[:partHeader]) != string(docs[0].Data[:partHeader]) {
@@ -67,8 +85,5 @@ func DecodeConfig(docs []store.Doc) (*entity.Config, error) {
 	if int(binary.BigEndian.Uint32(docs[0].Data[8:])) != len(docs) {
 		return nil, ErrChanged
 	}
-	if err := json.Unmarshal(data, c); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", docs[0].Key, err)
-	}
-	return c, nil
+	return data, nil
 }
