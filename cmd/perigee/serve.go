@@ -82,23 +82,24 @@ func (c *serveCmd) config() (boot.Config, error) {
 		Admins: env.Admins, Audiences: env.Audiences, OAuthClients: env.OAuthClients,
 		Organization: c.Org, Store: c.Store, Keystore: c.Keystore, Refresh: time.Second,
 		AnyHost: true, Ingress: true, LogFormat: "text", LogLevel: c.LogLevel, InsecureManagement: !c.Authenticate,
-		Project: os.Getenv("GOOGLE_CLOUD_PROJECT"), Local: true,
+		Project: env.Project, Local: true, LogDir: env.LogDir, PubSubEmulator: env.PubSubEmulator,
 	}
-	if config.Store == "" || config.Keystore == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return config, fmt.Errorf("name a --store and a --keystore: %w", err)
+	cache, err := os.UserCacheDir()
+	if err != nil && (config.Store == "" || config.Keystore == "") {
+		return config, fmt.Errorf("name a --store and a --keystore: %w", err)
+	}
+	dir := filepath.Join(cache, "perigee", c.Org)
+	if config.Keystore == "" {
+		config.Keystore = "local:" + filepath.Join(dir, "keystore")
+		if strings.HasPrefix(config.Store, "embedded:") {
+			config.Keystore = boot.KeystoreOf(config.Store)
 		}
-		dir = filepath.Join(dir, "perigee", c.Org)
-		if config.Keystore == "" {
-			config.Keystore = "local:" + filepath.Join(dir, "keystore")
-			if strings.HasPrefix(config.Store, "embedded:") {
-				config.Keystore = boot.KeystoreOf(config.Store)
-			}
-		}
-		if config.Store == "" {
-			config.Store = "embedded:" + dir
-		}
+	}
+	if config.Store == "" {
+		config.Store = "embedded:" + dir
+	}
+	if config.LogDir == "" && err == nil {
+		config.LogDir = filepath.Join(dir, "logs")
 	}
 	return config, nil
 }

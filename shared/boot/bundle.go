@@ -2,21 +2,25 @@ package boot
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/cache"
+	"github.com/perigee-gateway/perigee/shared/cloudlogging"
 	"github.com/perigee-gateway/perigee/shared/counter"
 	"github.com/perigee-gateway/perigee/shared/credentials"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
 	"github.com/perigee-gateway/perigee/shared/keystore"
+	"github.com/perigee-gateway/perigee/shared/logfile"
 	"github.com/perigee-gateway/perigee/shared/oauth"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policies"
 	"github.com/perigee-gateway/perigee/shared/policy"
+	"github.com/perigee-gateway/perigee/shared/pubsub"
 	"github.com/perigee-gateway/perigee/shared/registry"
 	"github.com/perigee-gateway/perigee/shared/target"
 )
@@ -77,7 +81,7 @@ func bundleName(b *bundle.Bundle, path string) string {
 // Validate compiles a bundle as a gateway would, and returns everything that was
 // found.
 func (h *Host) Validate(b *bundle.Bundle, env string) bundle.Problems {
-	return validate(b, h.kinds, h.Config.Organization, env)
+	return validate(b, h.kinds, h.Config.Organization, env, h.Config.LogDir != "")
 }
 
 // Lint returns the problems of the bundle at path.
@@ -86,18 +90,18 @@ func Lint(path string) (bundle.Problems, error) {
 	if b == nil {
 		return nil, err
 	}
-	return validate(b, policies.Kinds(), "local", "test"), nil
+	return validate(b, policies.Kinds(), "local", "test", true), nil
 }
 
 // validate compiles with services that answer nothing: no policy calls one
-// while it is compiled.
-func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string) bundle.Problems {
+// while it is compiled. files says whether there are log files.
+func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string, files bool) bundle.Problems {
 	pool := target.New(target.Options{Servers: targetServers(func() *entity.Config { return &entity.Config{} })})
 	sets, err := registry.BundleProperties(b)
 	opts := pipeline.Options{
 		Organization: org, Environment: env, Name: b.Name, Revision: "0",
 		Properties: registry.Properties{Bundle: sets},
-		Services:   offered(pool),
+		Services:   offered(pool, files),
 		Target: func(c *bundle.HTTPTargetConnection, name string, e *policy.Env) pipeline.Target {
 			return pool.Connect(c, name, e)
 		},
@@ -115,13 +119,18 @@ func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string) bundle.Prob
 
 // offered are services a gateway offers, for policies that refuse to be
 // deployed without one.
-func offered(pool *target.Pool) policy.Services {
-	return policy.Services{
+func offered(pool *target.Pool, files bool) policy.Services {
+	s := policy.Services{
 		Callouts: pool, LocalCallouts: noLocal{}, KeyValueMaps: (*registry.MapCache)(nil),
 		SharedFlows: noFlows{}, GoogleTokens: (*googletoken.Source)(nil), Keys: (*keystore.Keys)(nil),
 		Credentials: (*credentials.Service)(nil), Entities: (*credentials.Service)(nil), Tokens: (*oauth.Service)(nil),
 		Caches: (*cache.Caches)(nil), Quotas: (*counter.Quotas)(nil),
+		Logs: (*cloudlogging.Writer)(nil), Syslog: syslogOver(pool, slog.Default()), Publisher: (*pubsub.Publisher)(nil),
 	}
+	if files {
+		s.LogFiles = (*logfile.Dir)(nil)
+	}
+	return s
 }
 
 // noFlows knows no shared flow: they may be deployed later.

@@ -47,8 +47,15 @@ type Config struct {
 	Admins []string
 	// Port is where container entry points listen.
 	Port string
-	// Project is the Google Cloud project, for logging and Pub/Sub.
+	// Project is the Google Cloud project, for the trace field of log lines.
 	Project string
+	// LogDir is where MessageLogging's <File> writes; empty refuses it.
+	LogDir string
+	// PubSubEmulator is the address of a Pub/Sub emulator to use instead.
+	PubSubEmulator string
+	// LoggingEndpoint is that of another service than Cloud Logging, called
+	// without TLS and tokens; for tests.
+	LoggingEndpoint string
 	// Local is set by perigee serve.
 	Local bool
 	// PermissiveTLS verifies target certificates as Apigee does without
@@ -70,6 +77,7 @@ var Variables = []Variable{
 	{"PERIGEE_ANY_HOST", "false", "Answer host names that no environment group lists."},
 	{"PERIGEE_LOG_FORMAT", "json", "json (Cloud Logging's structure) or text."},
 	{"PERIGEE_LOG_LEVEL", "info", "debug, info, warn or error."},
+	{"PERIGEE_LOG_DIR", "", "Directory that MessageLogging's <File> writes beneath; without one such policies are refused. For hosts with a disk that stays."},
 	{"PERIGEE_PERMISSIVE_TLS", "false", "Verify target certificates without <SSLInfo> as Apigee does: the host name, but not the chain."},
 	{"PERIGEE_ADMINS", "", "Comma list of members (e-mail addresses of users or service accounts) with the role admin in every organization: who makes the first one and grants roles."},
 	{"PERIGEE_AUDIENCE", "", "Comma list of the audiences that Google ID tokens for the Management API may have: its URLs. Without one only access tokens are taken."},
@@ -104,6 +112,9 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 		LogLevel:     get("PERIGEE_LOG_LEVEL", "info"),
 		Port:         get("PORT", "8080"),
 		Project:      project,
+		LogDir:       get("PERIGEE_LOG_DIR", ""),
+
+		PubSubEmulator: get("PUBSUB_EMULATOR_HOST", ""),
 	}
 	var err error
 	if c.Refresh, err = time.ParseDuration(get("PERIGEE_REFRESH", "1s")); err != nil {

@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -50,6 +51,7 @@ type Host struct {
 	tokens      *googletoken.Source
 	kinds       policy.Kinds
 	cipher      *vault.Cipher
+	outlets     outlets
 	gateway     func() *gateway.Gateway
 
 	mu           sync.Mutex
@@ -80,12 +82,14 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.credentials = credentials.New(h.Registry, c.Organization)
 	h.oauth = oauth.New(h.Registry, h.credentials, c.Organization)
 	h.tokens = googletoken.New(googletoken.Options{})
+	h.outlets = newOutlets(c, h.tokens, log)
 	h.gateway = sync.OnceValue(h.newGateway)
 	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
 	return h, nil
 }
 
-// Close gives back what the quotas of this process leased, and closes the store.
+// Close sends what waits to be sent, gives back what the quotas of this process
+// leased, and closes the store.
 func (h *Host) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -94,7 +98,7 @@ func (h *Host) Close() error {
 	for _, s := range h.environments {
 		s.quotas.Flush(ctx)
 	}
-	return h.Store.Close()
+	return errors.Join(h.outlets.close(ctx), h.Store.Close())
 }
 
 // closeTimeout bounds what is done before the store is closed.
@@ -222,6 +226,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		Caches:       h.caches(env, config),
 		Quotas:       s.quotas,
 	}
+	h.outlets.offer(&s.Services, s.pool, h.Log)
 	return s
 }
 

@@ -54,22 +54,29 @@ func Seed(t testing.TB, backend string) boot.Config {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		path := filepath.Join(dir, strings.TrimSuffix(filepath.Base(name), ".txtar"))
-		extract(t, name, path, backend)
-		if _, err := h.DeployBundle(t.Context(), "test", path); err != nil {
-			t.Fatalf("%s: %v", name, err)
+		data, err := bundles.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		Deploy(t, h, strings.TrimSuffix(filepath.Base(name), ".txtar"), data, backend)
 	}
 	return c
 }
 
-func extract(t testing.TB, name, dir, backend string) {
+// Deploy deploys the bundle in a txtar archive to the environment test, with
+// BACKEND in it replaced.
+func Deploy(t testing.TB, h *boot.Host, name string, archive []byte, backend string) {
 	t.Helper()
-	data, err := bundles.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
+	path := filepath.Join(t.TempDir(), name)
+	extract(t, archive, path, backend)
+	if _, err := h.DeployBundle(t.Context(), "test", path); err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
-	for _, f := range txtar.Parse(data).Files {
+}
+
+func extract(t testing.TB, archive []byte, dir, backend string) {
+	t.Helper()
+	for _, f := range txtar.Parse(archive).Files {
 		p := filepath.Join(dir, f.Name)
 		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 			t.Fatal(err)
