@@ -231,7 +231,8 @@ func needsServiceAccount(b *bundle.Bundle) bool {
 			return false
 		}
 		switch p.Kind {
-		case "PublishMessage", "IntegrationCallout", "SetIntegrationRequest":
+		case "PublishMessage", "IntegrationCallout", "SetIntegrationRequest",
+			"SanitizeUserPrompt", "SanitizeModelResponse", "SemanticCacheLookup", "SemanticCachePopulate":
 			return true
 		case "MessageLogging":
 			return p.Root.Child("CloudLogging") != nil

@@ -41,6 +41,10 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/resetquota"
 	"github.com/perigee-gateway/perigee/shared/policies/responsecache"
 	"github.com/perigee-gateway/perigee/shared/policies/revokeoauthv2"
+	"github.com/perigee-gateway/perigee/shared/policies/sanitizemodelresponse"
+	"github.com/perigee-gateway/perigee/shared/policies/sanitizeuserprompt"
+	"github.com/perigee-gateway/perigee/shared/policies/semanticcachelookup"
+	"github.com/perigee-gateway/perigee/shared/policies/semanticcachepopulate"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
@@ -93,6 +97,10 @@ var All = []policy.Kind{
 	resetquota.Kind,
 	responsecache.Kind,
 	revokeoauthv2.Kind,
+	sanitizemodelresponse.Kind,
+	sanitizeuserprompt.Kind,
+	semanticcachelookup.Kind,
+	semanticcachepopulate.Kind,
 	servicecallout.Kind,
 	setoauthv2info.Kind,
 	spikearrest.Kind,
