@@ -88,6 +88,8 @@ func (g *Gateway) Invalidate() { g.stale.Store(true) }
 
 // ServeHTTP answers one call.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	wait := func() {}
+	defer func() { wait() }() // after recovered: waiting sends what was written
 	defer g.recovered(w, r)
 	path := r.URL.EscapedPath()
 	snap, err := g.snapshot(r.Context(), path)
@@ -96,7 +98,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Unavailable(w, r)
 		return
 	}
-	defer g.refreshBeside(r.Context(), path)()
+	wait = g.refreshBeside(w, r, path)
 	route, err := snap.find(r.Context(), snap.environmentsOf(hostName(r.Host)), path)
 	if err != nil {
 		g.log.Error("route cannot be read", "path", path, "error", err)

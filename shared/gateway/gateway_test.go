@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
@@ -46,6 +47,7 @@ var show = policy.Define("Show", func(c *showConfig, env *policy.Env) (policy.Po
 type flaky struct {
 	store.Driver
 	down atomic.Bool
+	hang atomic.Pointer[chan struct{}] // what Get waits for
 }
 
 var errDown = &store.Error{Code: store.Unavailable, Op: "test", Err: errors.New("store is down")}
@@ -53,6 +55,9 @@ var errDown = &store.Error{Code: store.Unavailable, Op: "test", Err: errors.New(
 func (f *flaky) Get(ctx context.Context, k store.Key) (store.Doc, error) {
 	if f.down.Load() {
 		return store.Doc{}, errDown
+	}
+	if hang := f.hang.Load(); hang != nil {
+		<-*hang
 	}
 	return f.Driver.Get(ctx, k)
 }
@@ -232,6 +237,36 @@ func TestStoreDown(t *testing.T) {
 	f.deploy("a", "/v1", "b")
 	f.now.Add(int64(10 * time.Second))
 	f.want("/v1", 200, "b /v1  r2")
+}
+
+// TestStoreHangs: a store that does not answer holds up no call, neither the one
+// that looks for changes nor others.
+func TestStoreHangs(t *testing.T) {
+	f := newFixture(t, nil)
+	f.deploy("a", "/v1", "a")
+	s := httptest.NewServer(f.g)
+	defer s.Close()
+	client := &http.Client{Timeout: 10 * time.Second}
+	get := func() {
+		t.Helper()
+		r, err := http.NewRequest("GET", s.URL+"/v1", nil)
+		f.must(err)
+		r.Host = "api.example.com"
+		resp, err := client.Do(r)
+		f.must(err)
+		defer resp.Body.Close()
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "a /v1  r1" {
+			t.Errorf("%q, %v", body, err)
+		}
+	}
+	get()
+	hang := make(chan struct{})
+	defer close(hang)
+	f.driver.hang.Store(&hang)
+	f.now.Add(int64(1500 * time.Millisecond))
+	for range 3 {
+		get()
+	}
 }
 
 // TestColdStart counts the exchanges with the store of a first request, and of

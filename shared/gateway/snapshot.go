@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -78,6 +79,10 @@ const staleAfter = 2
 // refreshTimeout bounds a look for changes: 2 s.
 const refreshTimeout = 2 * time.Second
 
+// refreshWait is how long a request waits for its look for changes once it is
+// answered: 200 ms, many times what a store takes that answers.
+const refreshWait = 200 * time.Millisecond
+
 // snapshot returns the current snapshot: read on first use, and checked first
 // when a change is known or the last check is long ago. When the store cannot be
 // read the last one keeps serving.
@@ -105,18 +110,33 @@ func (g *Gateway) snapshot(ctx context.Context, path string) (*snapshot, error) 
 func (g *Gateway) age() time.Duration { return time.Duration(g.now().UnixNano() - g.checked.Load()) }
 
 // refreshBeside looks for changes beside the request that finds it is time to.
-// The function it returns waits for the end: an instance may be frozen after.
-func (g *Gateway) refreshBeside(ctx context.Context, path string) (wait func()) {
+// The function it returns waits for the end, since an instance may be frozen
+// after; the client has its answer by then. While it runs, other requests are
+// served by the snapshot there is: a store that does not answer holds up none,
+// and the next request of the same connection no longer than refreshWait.
+func (g *Gateway) refreshBeside(w http.ResponseWriter, r *http.Request, path string) (wait func()) {
 	if g.age() < g.opts.Refresh || !g.mu.TryLock() {
 		return func() {}
 	}
+	g.checked.Store(g.now().UnixNano())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer g.mu.Unlock()
-		g.check(context.WithoutCancel(ctx), path)
+		g.check(context.WithoutCancel(r.Context()), path)
 	}()
-	return func() { <-done }
+	return func() {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		http.NewResponseController(w).Flush()
+		select {
+		case <-done:
+		case <-time.After(refreshWait):
+		}
+	}
 }
 
 // check re-reads the stamp and swaps the snapshot if it changed. The caller
@@ -125,10 +145,15 @@ func (g *Gateway) check(ctx context.Context, path string) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	g.stale.Store(false)
-	if _, err := g.read(ctx, path); err != nil {
+	began := g.now()
+	_, err := g.read(ctx, path)
+	if err != nil {
 		g.log.Warn("changes cannot be read, serving what is known", "error", err)
 	}
-	g.checked.Store(g.now().UnixNano())
+	// A look that failed because the instance was frozen in it was none.
+	if end := g.now(); err == nil || end.Sub(began) < 2*refreshTimeout {
+		g.checked.Store(end.UnixNano())
+	}
 }
 
 // read reads the stamp, and if it differs from that of the current snapshot,

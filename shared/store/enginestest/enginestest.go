@@ -5,8 +5,12 @@ package enginestest
 
 import (
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,4 +59,37 @@ var projects atomic.Int64
 // what was written.
 func Project() string {
 	return fmt.Sprintf("test-%x-%d-%d", time.Now().UnixNano(), os.Getpid(), projects.Add(1))
+}
+
+// StartEmulator starts a Firestore emulator of the test's own, for tests that
+// stop it, and returns its address and what kills it.
+func StartEmulator(t testing.TB) (host string, kill func()) {
+	t.Helper()
+	RequireEmulator(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host = l.Addr().String()
+	l.Close()
+	cmd := exec.Command("gcloud", "emulators", "firestore", "start", "--host-port="+host)
+	cmd.Env = append(os.Environ(), "CLOUDSDK_CORE_DISABLE_PROMPTS=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // gcloud starts a JVM
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		cmd.Wait()
+	})
+	t.Cleanup(kill)
+	for range 600 {
+		if c, err := net.Dial("tcp", host); err == nil {
+			c.Close()
+			return host, kill
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("the emulator did not start within a minute")
+	return "", nil
 }
