@@ -209,7 +209,11 @@ func (e *environment) proxy(ctx context.Context, r *entity.Route) (*pipeline.Pro
 	if p, ok := e.proxies.load(r.Proxy, key); ok {
 		return p, nil
 	}
-	v, err, _ := e.flight.Do(key, func() (any, error) { return e.load(context.WithoutCancel(ctx), r) })
+	v, err, _ := e.flight.Do(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		return e.load(ctx, r)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,8 @@ type Gateway struct {
 	current atomic.Pointer[snapshot]
 	stale   atomic.Bool
 	mu      sync.Mutex // one refresh at a time
+	failed  error      // why the first snapshot could not be read, under mu
+	tries   atomic.Int64
 	checked atomic.Int64
 }
 

@@ -48,16 +48,18 @@ type flaky struct {
 	store.Driver
 	down atomic.Bool
 	hang atomic.Pointer[chan struct{}] // what Get waits for
+	gets atomic.Int64
 }
 
 var errDown = &store.Error{Code: store.Unavailable, Op: "test", Err: errors.New("store is down")}
 
 func (f *flaky) Get(ctx context.Context, k store.Key) (store.Doc, error) {
-	if f.down.Load() {
-		return store.Doc{}, errDown
-	}
+	f.gets.Add(1)
 	if hang := f.hang.Load(); hang != nil {
 		<-*hang
+	}
+	if f.down.Load() {
+		return store.Doc{}, errDown
 	}
 	return f.Driver.Get(ctx, k)
 }
@@ -266,6 +268,37 @@ func TestStoreHangs(t *testing.T) {
 	f.now.Add(int64(1500 * time.Millisecond))
 	for range 3 {
 		get()
+	}
+}
+
+// TestFirstReadIsShared: of requests that wait for the first configuration, one
+// asks the store; the others share its answer.
+func TestFirstReadIsShared(t *testing.T) {
+	f := newFixture(t, nil)
+	f.deploy("a", "/v1", "a")
+	hang := make(chan struct{})
+	f.driver.hang.Store(&hang)
+	f.driver.down.Store(true)
+	before := f.driver.gets.Load()
+	codes := make(chan int, 8)
+	for range 8 {
+		go func() {
+			code, _ := f.get("/v1")
+			codes <- code
+		}()
+	}
+	for f.driver.gets.Load() == before {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond) // the others come to wait
+	close(hang)
+	for range 8 {
+		if code := <-codes; code != 503 {
+			t.Errorf("status %d", code)
+		}
+	}
+	if n := f.driver.gets.Load() - before; n > 2 {
+		t.Errorf("%d reads for 8 requests", n)
 	}
 }
 

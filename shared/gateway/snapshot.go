@@ -79,6 +79,10 @@ const staleAfter = 2
 // refreshTimeout bounds a look for changes: 2 s.
 const refreshTimeout = 2 * time.Second
 
+// loadTimeout bounds what a request waits for that needs configuration which is
+// not here yet: 10 s.
+const loadTimeout = 10 * time.Second
+
 // refreshWait is how long a request waits for its look for changes once it is
 // answered: 200 ms, many times what a store takes that answers.
 const refreshWait = 200 * time.Millisecond
@@ -90,12 +94,7 @@ func (g *Gateway) snapshot(ctx context.Context, path string) (*snapshot, error) 
 	s := g.current.Load()
 	switch {
 	case s == nil:
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if s = g.current.Load(); s != nil {
-			return s, nil
-		}
-		return g.read(context.WithoutCancel(ctx), path)
+		return g.first(context.WithoutCancel(ctx), path)
 	case g.stale.Load() || g.age() > staleAfter*g.opts.Refresh:
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -105,6 +104,26 @@ func (g *Gateway) snapshot(ctx context.Context, path string) (*snapshot, error) 
 		return g.current.Load(), nil
 	}
 	return s, nil
+}
+
+// first reads the first snapshot. Requests that waited for one that could not be
+// read share its error.
+func (g *Gateway) first(ctx context.Context, path string) (*snapshot, error) {
+	tried := g.tries.Load()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := g.current.Load(); s != nil {
+		return s, nil
+	}
+	if g.tries.Load() != tried {
+		return nil, g.failed
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	s, err := g.read(ctx, path)
+	g.failed = err
+	g.tries.Add(1)
+	return s, err
 }
 
 func (g *Gateway) age() time.Duration { return time.Duration(g.now().UnixNano() - g.checked.Load()) }
@@ -272,6 +291,8 @@ func (s *snapshot) find(ctx context.Context, envs []string, path string) (route,
 	if m, known := s.match(envs, path); known {
 		return s.route(m), nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
 	// Once more than the depth of a split index there is nothing left to read.
 	for range 3 {
 		err := s.g.source.Fill(ctx, path, s.indexes(envs)...)
