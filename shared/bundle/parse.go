@@ -252,8 +252,17 @@ func (p *parser) space() (any bool) {
 	return p.at > from
 }
 
-// name reads a name, "" if there is none.
+// name reads a qualified name, "" if there is none: a name with two colons is
+// none (Namespaces in XML 1.0, section 4).
 func (p *parser) name() string {
+	name := p.plainName()
+	if strings.Count(name, ":") > 1 {
+		return ""
+	}
+	return name
+}
+
+func (p *parser) plainName() string {
 	from := p.at
 	for i, r := range p.src[from:] {
 		if !isNameRune(r, i == 0) {
