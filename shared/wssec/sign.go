@@ -2,7 +2,6 @@ package wssec
 
 import (
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/beevik/etree"
+
+	"github.com/perigee-gateway/perigee/shared/xmldsig"
 )
 
 // SignOptions say how a message is signed. Names and values are those of
@@ -66,14 +67,15 @@ func Sign(payload string, o SignOptions, now time.Time) (string, error) {
 // signer is one signing.
 type signer struct {
 	*envelope
-	o            SignOptions
-	now          time.Time
-	digest, meth method
-	header       *etree.Element // Security
-	parts        []*etree.Element
-	next         int // of generated ids
-	taken        ids
-	token        string // id of the BinarySecurityToken
+	o      SignOptions
+	now    time.Time
+	digest xmldsig.Digest
+	meth   xmldsig.Method
+	header *etree.Element // Security
+	parts  []*etree.Element
+	next   int // of generated ids
+	taken  xmldsig.IDs
+	token  string // id of the BinarySecurityToken
 }
 
 func newSigner(payload string, o SignOptions, now time.Time) (*signer, error) {
@@ -100,7 +102,7 @@ func newSigner(payload string, o SignOptions, now time.Time) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &signer{envelope: e, o: o, now: now.UTC(), digest: digest, meth: meth, next: 100, taken: e.ids()}, nil
+	return &signer{envelope: e, o: o, now: now.UTC(), digest: digest, meth: meth, next: 100, taken: xmldsig.IDsOf(e.root)}, nil
 }
 
 func setDefault(s *string, value string) {
@@ -111,7 +113,7 @@ func setDefault(s *string, value string) {
 
 // prepare completes the Security header and finds what is to be signed.
 func (s *signer) prepare() error {
-	body, err := child(s.root, s.ns, "Body")
+	body, err := xmldsig.Child(s.root, s.ns, "Body")
 	if err != nil || body == nil {
 		return errors.New("the envelope has not one Body")
 	}
@@ -162,7 +164,7 @@ func (s *signer) findHeader(body *etree.Element) (err error) {
 	if s.header, err = s.security(s.o.AnySecurityHeader); err != nil || s.header != nil {
 		return err
 	}
-	header, err := child(s.root, s.ns, "Header")
+	header, err := xmldsig.Child(s.root, s.ns, "Header")
 	if err != nil {
 		return err
 	}
@@ -230,12 +232,12 @@ func (s *signer) newID(kind string) string {
 // identify returns the id of el, giving it one if it has none.
 func (s *signer) identify(el *etree.Element, kind string) string {
 	for i := range el.Attr {
-		if isID(&el.Attr[i]) && el.Attr[i].Value != "" {
+		if xmldsig.IsID(&el.Attr[i]) && el.Attr[i].Value != "" {
 			return el.Attr[i].Value
 		}
 	}
 	id := s.newID(kind)
-	el.CreateAttr(prefixFor(el, nsUtil, "wsu")+":Id", id)
+	el.CreateAttr(prefixFor(el, xmldsig.NamespaceWSUtil, "wsu")+":Id", id)
 	s.taken[id] = []*etree.Element{el}
 	return id
 }
@@ -243,11 +245,11 @@ func (s *signer) identify(el *etree.Element, kind string) string {
 const timeFormat = "2006-01-02T15:04:05Z"
 
 func (s *signer) timestamp() (*etree.Element, error) {
-	stamp, err := child(s.header, nsUtil, "Timestamp")
+	stamp, err := xmldsig.Child(s.header, xmldsig.NamespaceWSUtil, "Timestamp")
 	if err != nil || stamp != nil {
 		return stamp, err
 	}
-	wsu := prefixFor(s.root, nsUtil, "wsu")
+	wsu := prefixFor(s.root, xmldsig.NamespaceWSUtil, "wsu")
 	stamp = s.header.CreateElement(wsu + ":Timestamp")
 	s.identify(stamp, "TS")
 	stamp.CreateElement(wsu + ":Created").SetText(s.now.Format(timeFormat))
@@ -267,7 +269,7 @@ func (s *signer) binaryToken() {
 	token.CreateAttr("EncodingType", typeBase64)
 	token.CreateAttr("ValueType", typeX509)
 	s.token = s.newID("ST")
-	token.CreateAttr(prefixFor(s.root, nsUtil, "wsu")+":Id", s.token)
+	token.CreateAttr(prefixFor(s.root, xmldsig.NamespaceWSUtil, "wsu")+":Id", s.token)
 	token.SetText(base64.StdEncoding.EncodeToString(s.o.Certificate.Raw))
 }
 
@@ -276,7 +278,7 @@ func (s *signer) confirm() error {
 	if s.o.Confirmation == nil {
 		return nil
 	}
-	there := children(s.header, nsSec11, "SignatureConfirmation")
+	there := xmldsig.Children(s.header, nsSec11, "SignatureConfirmation")
 	want := strings.TrimSpace(*s.o.Confirmation)
 	if want == "*all*" {
 		s.parts = append(s.parts, there...)
@@ -321,7 +323,7 @@ func (e *envelope) named(name string) ([]*etree.Element, error) {
 		return nil, fmt.Errorf("the prefix of %s is not declared", name)
 	}
 	var found []*etree.Element
-	walk(e.root, func(el *etree.Element) {
+	xmldsig.Walk(e.root, func(el *etree.Element) {
 		if el.Tag == tag && (prefix == "" || el.NamespaceURI() == ns) {
 			found = append(found, el)
 		}
@@ -336,12 +338,12 @@ func (e *envelope) namespace(prefix string) (string, bool) {
 	case "soap", "soapenv", "SOAP-ENV", "env":
 		return e.ns, true
 	case "wsu":
-		return nsUtil, true
+		return xmldsig.NamespaceWSUtil, true
 	case "wssec", "wsse":
 		return nsSecExt, true
 	}
 	ns := ""
-	walk(e.root, func(el *etree.Element) {
+	xmldsig.Walk(e.root, func(el *etree.Element) {
 		for _, a := range el.Attr {
 			if a.Space == "xmlns" && a.Key == prefix && ns == "" {
 				ns = a.Value
@@ -366,25 +368,25 @@ func (s *signer) sign() error {
 	}
 	signature := s.header.CreateElement(s.ds("Signature"))
 	if s.o.Prefix == "" {
-		signature.CreateAttr("xmlns", nsDSig)
+		signature.CreateAttr("xmlns", xmldsig.Namespace)
 	} else {
-		signature.CreateAttr("xmlns:"+s.o.Prefix, nsDSig)
+		signature.CreateAttr("xmlns:"+s.o.Prefix, xmldsig.Namespace)
 	}
 	info := signature.CreateElement(s.ds("SignedInfo"))
 	c14n := info.CreateElement(s.ds("CanonicalizationMethod"))
-	c14n.CreateAttr("Algorithm", nsExc)
+	c14n.CreateAttr("Algorithm", xmldsig.Exclusive)
 	prefixes := inclusive(c14n, s.root, s.o.MethodNamespaces)
-	info.CreateElement(s.ds("SignatureMethod")).CreateAttr("Algorithm", s.meth.sign)
+	info.CreateElement(s.ds("SignatureMethod")).CreateAttr("Algorithm", s.meth.URI)
 	for i, el := range s.parts {
 		if err := s.reference(info, el, ids[i]); err != nil {
 			return err
 		}
 	}
-	data, err := canonical(info, nsExc, prefixes)
+	data, err := xmldsig.Canonical(info, xmldsig.Exclusive, prefixes)
 	if err != nil {
 		return err
 	}
-	value, err := s.o.Key.Sign(rand.Reader, s.meth.sum(data), s.meth.hash)
+	value, err := s.meth.Sign(s.o.Key, data)
 	if err != nil {
 		return err
 	}
@@ -406,14 +408,14 @@ func (s *signer) reference(info, el *etree.Element, id string) error {
 	ref := info.CreateElement(s.ds("Reference"))
 	ref.CreateAttr("URI", "#"+id)
 	transform := ref.CreateElement(s.ds("Transforms")).CreateElement(s.ds("Transform"))
-	transform.CreateAttr("Algorithm", nsExc)
+	transform.CreateAttr("Algorithm", xmldsig.Exclusive)
 	prefixes := inclusive(transform, el, s.o.TransformNamespaces)
-	data, err := canonical(el, nsExc, prefixes)
+	data, err := xmldsig.Canonical(el, xmldsig.Exclusive, prefixes)
 	if err != nil {
 		return err
 	}
-	ref.CreateElement(s.ds("DigestMethod")).CreateAttr("Algorithm", s.digest.digest)
-	ref.CreateElement(s.ds("DigestValue")).SetText(base64.StdEncoding.EncodeToString(s.digest.sum(data)))
+	ref.CreateElement(s.ds("DigestMethod")).CreateAttr("Algorithm", s.digest.URI)
+	ref.CreateElement(s.ds("DigestValue")).SetText(base64.StdEncoding.EncodeToString(s.digest.Sum(data)))
 	return nil
 }
 
@@ -434,7 +436,7 @@ func inclusive(parent, el *etree.Element, namespaces []string) string {
 	}
 	list := strings.Join(prefixes, " ")
 	inc := parent.CreateElement("ec:InclusiveNamespaces")
-	inc.CreateAttr("xmlns:ec", nsExc)
+	inc.CreateAttr("xmlns:ec", xmldsig.Exclusive)
 	inc.CreateAttr("PrefixList", list)
 	return list
 }
@@ -485,6 +487,6 @@ func (s *signer) keyInfo(info *etree.Element) error {
 
 func (s *signer) tokenReference(info *etree.Element) *etree.Element {
 	ref := info.CreateElement(s.wssec("SecurityTokenReference"))
-	ref.CreateAttr(prefixFor(s.root, nsUtil, "wsu")+":Id", s.newID("STR"))
+	ref.CreateAttr(prefixFor(s.root, xmldsig.NamespaceWSUtil, "wsu")+":Id", s.newID("STR"))
 	return ref
 }

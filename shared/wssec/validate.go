@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/beevik/etree"
+
+	"github.com/perigee-gateway/perigee/shared/xmldsig"
 )
 
 // ValidateOptions say what a signed message must be. Names and values are those
@@ -69,7 +70,7 @@ func Validate(payload string, o ValidateOptions, now time.Time) error {
 	if v.header == nil {
 		return errors.New("there is no Security header")
 	}
-	v.byID = e.ids()
+	v.byID = xmldsig.IDsOf(e.root)
 	return v.run()
 }
 
@@ -78,12 +79,12 @@ type validator struct {
 	o      ValidateOptions
 	now    time.Time
 	header *etree.Element
-	byID   ids
+	byID   xmldsig.IDs
 	signed []*etree.Element
 }
 
 func (v *validator) run() error {
-	signatures := children(v.header, nsDSig, "Signature")
+	signatures := xmldsig.Children(v.header, xmldsig.Namespace, "Signature")
 	if len(signatures) == 0 {
 		return errors.New("there is no Signature")
 	}
@@ -100,7 +101,7 @@ func (v *validator) run() error {
 
 // signature checks one Signature and notes what it signs.
 func (v *validator) signature(s *etree.Element) error {
-	info, err := child(s, nsDSig, "SignedInfo")
+	info, err := xmldsig.Child(s, xmldsig.Namespace, "SignedInfo")
 	if err != nil || info == nil {
 		return errors.New("the Signature has not one SignedInfo")
 	}
@@ -114,7 +115,7 @@ func (v *validator) signature(s *etree.Element) error {
 	if err := v.signatureValue(s, info, cert); err != nil {
 		return err
 	}
-	refs := children(info, nsDSig, "Reference")
+	refs := xmldsig.Children(info, xmldsig.Namespace, "Reference")
 	if len(refs) == 0 {
 		return errors.New("the Signature signs nothing")
 	}
@@ -126,99 +127,63 @@ func (v *validator) signature(s *etree.Element) error {
 	return nil
 }
 
-// algorithm reads the Algorithm of a child element and its inclusive prefixes.
-func algorithm(el *etree.Element, tag string) (uri, prefixes string, err error) {
-	m, err := child(el, nsDSig, tag)
-	if err != nil || m == nil {
-		return "", "", fmt.Errorf("%s has not one %s", el.Tag, tag)
-	}
-	return m.SelectAttrValue("Algorithm", ""), prefixList(m), nil
-}
-
-func prefixList(m *etree.Element) string {
-	if inc := children(m, nsExc, "InclusiveNamespaces"); len(inc) == 1 {
-		return inc[0].SelectAttrValue("PrefixList", "")
-	}
-	return ""
-}
-
 func (v *validator) signatureValue(s, info *etree.Element, cert *x509.Certificate) error {
-	c14n, prefixes, err := algorithm(info, "CanonicalizationMethod")
+	c14n, prefixes, err := xmldsig.Algorithm(info, "CanonicalizationMethod")
 	if err != nil {
 		return err
 	}
-	uri, _, err := algorithm(info, "SignatureMethod")
+	uri, _, err := xmldsig.Algorithm(info, "SignatureMethod")
 	if err != nil {
 		return err
 	}
-	m, err := v.method(uri, v.o.SigningMethod, signMethod, func(m method) string { return m.sign })
+	m, err := choose(uri, v.o.SigningMethod, "rsa-", signMethod, func(m xmldsig.Method) string { return m.URI })
 	if err != nil {
 		return err
 	}
-	data, err := canonical(info, c14n, prefixes)
+	data, err := xmldsig.Canonical(info, c14n, prefixes)
 	if err != nil {
 		return err
 	}
-	value, err := decode(s, "SignatureValue")
+	value, err := xmldsig.Decode(s, "SignatureValue")
 	if err != nil {
 		return err
 	}
-	key, ok := cert.PublicKey.(*rsa.PublicKey)
-	if !ok {
+	if _, ok := cert.PublicKey.(*rsa.PublicKey); !ok {
 		return errors.New("the key of the certificate is no RSA key")
 	}
-	if rsa.VerifyPKCS1v15(key, m.hash, m.sum(data), value) != nil {
-		return errors.New("the signature is wrong")
-	}
-	return nil
+	return m.Verify(cert.PublicKey, data, value)
 }
 
-// method finds the method with a URI; wanted, if not empty, is the only one that
-// will do.
-func (v *validator) method(uri, wanted string, named func(string) (method, error), of func(method) string) (method, error) {
-	if wanted != "" {
-		m, err := named(wanted)
-		if err == nil && of(m) != uri {
-			err = fmt.Errorf("the method is %q, want %s", uri, wanted)
-		}
-		return m, err
+// choose finds the method with a URI among those with a name; wanted, if not
+// empty, is the only one that will do.
+func choose[M any](uri, wanted, prefix string, named func(string) (M, error), of func(M) string) (m M, err error) {
+	names := []string{wanted}
+	if wanted == "" {
+		names = []string{prefix + "sha1", prefix + "sha256"}
 	}
-	for _, m := range methods {
-		if of(m) == uri {
-			return m, nil
+	for _, name := range names {
+		if m, err = named(name); err != nil || of(m) == uri {
+			return m, err
 		}
 	}
-	return method{}, fmt.Errorf("the method %q is not supported", uri)
-}
-
-func decode(el *etree.Element, tag string) ([]byte, error) {
-	c, err := child(el, nsDSig, tag)
-	if err != nil || c == nil {
-		return nil, fmt.Errorf("%s has not one %s", el.Tag, tag)
+	if wanted == "" {
+		return m, fmt.Errorf("the method %q is not supported", uri)
 	}
-	return decodeText(c)
-}
-
-func decodeText(el *etree.Element) ([]byte, error) {
-	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(el.Text()), ""))
-	if err != nil {
-		return nil, fmt.Errorf("%s is not in base64", el.Tag)
-	}
-	return data, nil
+	return m, fmt.Errorf("the method is %q, want %s", uri, wanted)
 }
 
 // reference checks one digest.
 func (v *validator) reference(r *etree.Element) error {
 	at := r.SelectAttrValue("URI", "")
-	el, err := v.byID.find(at)
+	el, err := v.byID.Find(at)
 	if err != nil {
 		return err
 	}
-	uri, _, err := algorithm(r, "DigestMethod")
+	uri, _, err := xmldsig.Algorithm(r, "DigestMethod")
 	if err != nil {
 		return err
 	}
-	m, err := v.method(uri, v.o.DigestMethod, digestMethod, func(m method) string { return m.digest })
+	m, err := choose(uri, v.o.DigestMethod, "", digestMethod, func(d xmldsig.Digest) string { return d.URI })
 	if err != nil {
 		return err
 	}
@@ -226,11 +191,11 @@ func (v *validator) reference(r *etree.Element) error {
 	if err != nil {
 		return err
 	}
-	want, err := decode(r, "DigestValue")
+	want, err := xmldsig.Decode(r, "DigestValue")
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(m.sum(data), want) {
+	if !bytes.Equal(m.Sum(data), want) {
 		return fmt.Errorf("the digest of %q is wrong", at)
 	}
 	v.signed = append(v.signed, el)
@@ -239,40 +204,36 @@ func (v *validator) reference(r *etree.Element) error {
 
 // transformed applies the transforms of a reference: one canonicalization.
 func transformed(r, el *etree.Element) ([]byte, error) {
-	list, err := child(r, nsDSig, "Transforms")
+	list, err := xmldsig.Child(r, xmldsig.Namespace, "Transforms")
 	if err != nil {
 		return nil, err
 	}
-	if list == nil {
-		return canonical(el, nsExcDefault, "")
+	if list == nil { // XML Signature, section 4.4.3.2
+		return xmldsig.Referenced(el, xmldsig.Inclusive, "")
 	}
-	steps := children(list, nsDSig, "Transform")
+	steps := xmldsig.Children(list, xmldsig.Namespace, "Transform")
 	if len(steps) != 1 {
 		return nil, errors.New("a reference has not one Transform")
 	}
-	return canonical(el, steps[0].SelectAttrValue("Algorithm", ""), prefixList(steps[0]))
+	return xmldsig.Referenced(el, steps[0].SelectAttrValue("Algorithm", ""), xmldsig.PrefixList(steps[0]))
 }
-
-// nsExcDefault is the canonicalization of a reference without transforms (XML
-// Signature, section 4.4.3.2).
-const nsExcDefault = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 
 // signer finds the certificate of a signature.
 func (v *validator) signer(s *etree.Element) (*x509.Certificate, error) {
-	info, err := child(s, nsDSig, "KeyInfo")
+	info, err := xmldsig.Child(s, xmldsig.Namespace, "KeyInfo")
 	if err != nil {
 		return nil, err
 	}
 	if info == nil {
 		return v.given("the Signature has no KeyInfo")
 	}
-	if data := children(info, nsDSig, "X509Data"); len(data) == 1 {
+	if data := xmldsig.Children(info, xmldsig.Namespace, "X509Data"); len(data) == 1 {
 		return v.x509Data(data[0])
 	}
-	if value := children(info, nsDSig, "KeyValue"); len(value) == 1 {
+	if value := xmldsig.Children(info, xmldsig.Namespace, "KeyValue"); len(value) == 1 {
 		return v.keyValue(value[0])
 	}
-	if ref := children(info, nsSecExt, "SecurityTokenReference"); len(ref) == 1 {
+	if ref := xmldsig.Children(info, nsSecExt, "SecurityTokenReference"); len(ref) == 1 {
 		return v.tokenReference(ref[0])
 	}
 	return nil, errors.New("the KeyInfo names no key")
@@ -287,7 +248,7 @@ func (v *validator) given(why string) (*x509.Certificate, error) {
 }
 
 func certificate(el *etree.Element) (*x509.Certificate, error) {
-	der, err := decodeText(el)
+	der, err := xmldsig.DecodeText(el)
 	if err != nil {
 		return nil, err
 	}
@@ -295,10 +256,10 @@ func certificate(el *etree.Element) (*x509.Certificate, error) {
 }
 
 func (v *validator) x509Data(data *etree.Element) (*x509.Certificate, error) {
-	if c := children(data, nsDSig, "X509Certificate"); len(c) == 1 {
+	if c := xmldsig.Children(data, xmldsig.Namespace, "X509Certificate"); len(c) == 1 {
 		return certificate(c[0])
 	}
-	serials := children(data, nsDSig, "X509IssuerSerial")
+	serials := xmldsig.Children(data, xmldsig.Namespace, "X509IssuerSerial")
 	if len(serials) != 1 {
 		return nil, errors.New("the X509Data names no key")
 	}
@@ -306,11 +267,11 @@ func (v *validator) x509Data(data *etree.Element) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := child(serials[0], nsDSig, "X509IssuerName")
+	name, err := xmldsig.Child(serials[0], xmldsig.Namespace, "X509IssuerName")
 	if err != nil || name == nil {
 		return nil, errors.New("X509IssuerSerial has no name")
 	}
-	number, err := child(serials[0], nsDSig, "X509SerialNumber")
+	number, err := xmldsig.Child(serials[0], xmldsig.Namespace, "X509SerialNumber")
 	if err != nil || number == nil {
 		return nil, errors.New("X509IssuerSerial has no number")
 	}
@@ -330,15 +291,15 @@ func (v *validator) keyValue(value *etree.Element) (*x509.Certificate, error) {
 		return nil, err
 	}
 	key, ok := cert.PublicKey.(*rsa.PublicKey)
-	pairs := children(value, nsDSig, "RSAKeyValue")
+	pairs := xmldsig.Children(value, xmldsig.Namespace, "RSAKeyValue")
 	if !ok || len(pairs) != 1 {
 		return nil, errors.New("the KeyValue is no RSA key")
 	}
-	n, err := decode(pairs[0], "Modulus")
+	n, err := xmldsig.Decode(pairs[0], "Modulus")
 	if err != nil {
 		return nil, err
 	}
-	e, err := decode(pairs[0], "Exponent")
+	e, err := xmldsig.Decode(pairs[0], "Exponent")
 	if err != nil {
 		return nil, err
 	}
@@ -349,20 +310,20 @@ func (v *validator) keyValue(value *etree.Element) (*x509.Certificate, error) {
 }
 
 func (v *validator) tokenReference(ref *etree.Element) (*x509.Certificate, error) {
-	if data := children(ref, nsDSig, "X509Data"); len(data) == 1 {
+	if data := xmldsig.Children(ref, xmldsig.Namespace, "X509Data"); len(data) == 1 {
 		return v.x509Data(data[0])
 	}
-	if r := children(ref, nsSecExt, "Reference"); len(r) == 1 {
-		token, err := v.byID.find(r[0].SelectAttrValue("URI", ""))
+	if r := xmldsig.Children(ref, nsSecExt, "Reference"); len(r) == 1 {
+		token, err := v.byID.Find(r[0].SelectAttrValue("URI", ""))
 		if err != nil {
 			return nil, err
 		}
-		if !is(token, nsSecExt, "BinarySecurityToken") {
+		if !xmldsig.Is(token, nsSecExt, "BinarySecurityToken") {
 			return nil, errors.New("the security token that is referred to is not there")
 		}
 		return certificate(token)
 	}
-	ids := children(ref, nsSecExt, "KeyIdentifier")
+	ids := xmldsig.Children(ref, nsSecExt, "KeyIdentifier")
 	if len(ids) != 1 || ids[0].SelectAttrValue("ValueType", "") != typeThumbprint {
 		return nil, errors.New("the SecurityTokenReference names no key")
 	}
@@ -370,7 +331,7 @@ func (v *validator) tokenReference(ref *etree.Element) (*x509.Certificate, error
 	if err != nil {
 		return nil, err
 	}
-	want, err := decodeText(ids[0])
+	want, err := xmldsig.DecodeText(ids[0])
 	if err != nil {
 		return nil, err
 	}
@@ -441,7 +402,7 @@ func (v *validator) covered(el *etree.Element) bool {
 
 // timestamp checks the times of the Timestamp.
 func (v *validator) timestamp() error {
-	stamp, err := child(v.header, nsUtil, "Timestamp")
+	stamp, err := xmldsig.Child(v.header, xmldsig.NamespaceWSUtil, "Timestamp")
 	if err != nil {
 		return err
 	}
@@ -475,7 +436,7 @@ func (v *validator) timestamp() error {
 }
 
 func moment(stamp *etree.Element, tag string) (t time.Time, ok bool, err error) {
-	el, err := child(stamp, nsUtil, tag)
+	el, err := xmldsig.Child(stamp, xmldsig.NamespaceWSUtil, tag)
 	if err != nil || el == nil {
 		return t, false, err
 	}

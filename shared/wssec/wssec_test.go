@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/beevik/etree"
+
+	"github.com/perigee-gateway/perigee/shared/xmldsig"
 )
 
 var now = time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
@@ -132,7 +134,7 @@ func TestShape(t *testing.T) {
 
 // A Security header, a Timestamp and ids that are there already are used.
 func TestSignExisting(t *testing.T) {
-	const payload = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:u="` + nsUtil + `"><s:Header><x/><w:Security xmlns:w="` + nsSecExt +
+	const payload = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:u="` + xmldsig.NamespaceWSUtil + `"><s:Header><x/><w:Security xmlns:w="` + nsSecExt +
 		`"><u:Timestamp u:Id="mine"><u:Created>2026-04-01T11:59:00Z</u:Created><u:Expires>2026-04-01T12:01:00Z</u:Expires></u:Timestamp></w:Security></s:Header><s:Body u:Id="TS-100"/></s:Envelope>`
 	o := SignOptions{Key: pairs()[0].key, Certificate: pairs()[0].cert, SOAPVersion: "1.2"}
 	signed, err := Sign(payload, o, now)
@@ -166,7 +168,7 @@ func TestSignErrors(t *testing.T) {
 		{message, SignOptions{Key: p.key, Certificate: p.cert, Elements: []string{"x:Fault"}}, "the prefix of x:Fault is not declared"},
 		{message, SignOptions{Key: p.key, Certificate: p.cert, SOAPVersion: "1.2"}, "the payload is no SOAP envelope of version 1.2"},
 		{"<a/>", SignOptions{Key: p.key, Certificate: p.cert}, "the payload is no SOAP envelope"},
-		{"text", SignOptions{Key: p.key, Certificate: p.cert}, "the payload is no SOAP envelope"},
+		{"text", SignOptions{Key: p.key, Certificate: p.cert}, "the payload is no XML: text outside of the root element at line 1"},
 		{"<!DOCTYPE a [<!ENTITY e 'x'>]>" + message[21:], SignOptions{Key: p.key, Certificate: p.cert}, "the payload has a document type"},
 		{strings.Replace(message, "<empty/>", `<w:Security xmlns:w="`+nsSecExt+`"/>`, 1), SignOptions{Key: p.key, Certificate: p.cert}, "the Security element is not in the header of the envelope"},
 		{strings.ReplaceAll(message, "soapenv:Body", "soapenv:Bode"), SignOptions{Key: p.key, Certificate: p.cert}, "the envelope has not one Body"},
@@ -212,7 +214,7 @@ func TestValidate(t *testing.T) {
 		{name: "required part", payload: signed, o: func(o *ValidateOptions) { o.Required = []string{"ns1:order"} }},
 		{name: "required is missing", payload: signed, o: func(o *ValidateOptions) { o.Required = []string{"ns1:none"} }, want: "there is no ns1:none"},
 		{name: "unsigned", payload: message, want: "there is no Security header"},
-		{name: "not XML", payload: "{}", want: "the payload is no SOAP envelope"},
+		{name: "not XML", payload: "{}", want: "the payload is no XML: text outside of the root element at line 1"},
 		{name: "signature removed", payload: cut(signed, "<Signature", "</Signature>"), want: "there is no Signature"},
 		{name: "key removed", payload: cut(signed, "<KeyInfo", "</KeyInfo>"), want: "the Signature has no KeyInfo and no certificate was given"},
 		{name: "time changed", payload: strings.Replace(signed, "12:02:00Z", "12:59:00Z", 1), want: `the digest of "#TS-100" is wrong`},
@@ -320,11 +322,11 @@ func bodyOf(s string) string {
 	if err != nil {
 		return ""
 	}
-	body, err := child(e.root, e.ns, "Body")
+	body, err := xmldsig.Child(e.root, e.ns, "Body")
 	if err != nil || body == nil {
 		return ""
 	}
-	data, _ := canonical(body, nsExc, "")
+	data, _ := xmldsig.Canonical(body, xmldsig.Exclusive, "")
 	return string(data)
 }
 
