@@ -17,6 +17,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
 	"github.com/perigee-gateway/perigee/shared/policies/generatejws"
 	"github.com/perigee-gateway/perigee/shared/policies/generatejwt"
+	"github.com/perigee-gateway/perigee/shared/policies/generatesamlassertion"
 	"github.com/perigee-gateway/perigee/shared/policies/getoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/graphql"
 	"github.com/perigee-gateway/perigee/shared/policies/hmac"
@@ -48,6 +49,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
 	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
+	"github.com/perigee-gateway/perigee/shared/policies/validatesamlassertion"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjwt"
@@ -73,6 +75,7 @@ var All = []policy.Kind{
 	flowcallout.Kind,
 	generatejws.Kind,
 	generatejwt.Kind,
+	generatesamlassertion.Kind,
 	getoauthv2info.Kind,
 	graphql.Kind,
 	hmac.Kind,
@@ -104,6 +107,7 @@ var All = []policy.Kind{
 	servicecallout.Kind,
 	setoauthv2info.Kind,
 	spikearrest.Kind,
+	validatesamlassertion.Kind,
 	verifyapikey.Kind,
 	verifyjws.Kind,
 	verifyjwt.Kind,

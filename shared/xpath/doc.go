@@ -38,6 +38,9 @@ func Parse(text []byte) (*Doc, error) {
 	return nil, errors.New("parse XML: no element")
 }
 
+// FromTree returns the document of a tree that somebody else parsed and bounded.
+func FromTree(root *xmlquery.Node) *Doc { return &Doc{root} }
+
 // Root returns the document node, for those who walk it themselves.
 func (d *Doc) Root() *xmlquery.Node { return d.root }
 

@@ -145,6 +145,15 @@ func (r Result) Empty() bool { return r.kind == Nodeset && len(r.nodes) == 0 }
 // Len returns the number of selected nodes.
 func (r Result) Len() int { return len(r.nodes) }
 
+// Nodes returns the selected nodes; of an attribute, its element.
+func (r Result) Nodes() []*xmlquery.Node {
+	out := make([]*xmlquery.Node, len(r.nodes))
+	for i, n := range r.nodes {
+		out[i] = n.n
+	}
+	return out
+}
+
 // Texts returns the string value of every selected node.
 func (r Result) Texts() []string {
 	out := make([]string, len(r.nodes))
