@@ -11,6 +11,6 @@ import (
 )
 
 func init() {
-	functions.HTTP("Gateway", gateway.Handler().ServeHTTP)
+	functions.HTTP("Gateway", gateway.Function())
 	functions.HTTP("Management", management.Handler().ServeHTTP)
 }

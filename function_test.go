@@ -27,6 +27,7 @@ func TestFunctionsFramework(t *testing.T) {
 	}()
 	await(t, "127.0.0.1:"+port)
 	hosttest.Run(t, hosttest.To("http://127.0.0.1:"+port))
+	hosttest.Cut(t, hosttest.To("http://127.0.0.1:"+port), false)
 }
 
 // freePort returns a port nobody listens on: the framework takes a port, not a

@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdaurl"
+
+	"github.com/perigee-gateway/perigee/shared/fault"
 )
 
 // handler adapts an http.Handler to the events that may call a Lambda
@@ -28,8 +31,14 @@ import (
 // then be RESPONSE_STREAM.
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+//
+// A response that the handler aborts (http.ErrAbortHandler) ends with the error
+// Truncated where it is streamed, which is how the Runtime API learns of it: the
+// service then cuts the answer off. One that is sent in one piece was not sent
+// yet, and becomes the 502 that it is without streaming on Apigee.
+//
+// Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
 func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage) (any, error) {
-	streaming := lambdaurl.Wrap(asCalled(h))
 	return func(ctx context.Context, raw json.RawMessage) (any, error) {
 		var probe struct {
 			Version        string `json:"version"`
@@ -50,7 +59,7 @@ func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage)
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return nil, err
 			}
-			return streaming(ctx, &e)
+			return serveStream(ctx, h, &e)
 		case probe.Version == "2.0":
 			return serve(ctx, h, raw, v2Request, v2Response)
 		case probe.HTTPMethod != "":
@@ -71,6 +80,60 @@ func asCalled(h http.Handler) http.Handler {
 	})
 }
 
+// Truncated is the error of a streamed response that ended too early.
+type Truncated struct{}
+
+// Error implements error.
+func (*Truncated) Error() string { return "the target's response ended too early" }
+
+// serveStream answers with a stream.
+func serveStream(ctx context.Context, h http.Handler, e *events.LambdaFunctionURLRequest) (any, error) {
+	var cut atomic.Bool
+	out, err := lambdaurl.Wrap(asCalled(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cut.Store(aborted(h, w, r))
+	})))(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	out.Body = &cutReader{out.Body, &cut}
+	return out, nil
+}
+
+// aborted runs the handler and reports whether it gave the response up.
+func aborted(h http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler {
+			aborted = true
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	h.ServeHTTP(w, r)
+	return false
+}
+
+// cutReader ends with an error if the handler gave the response up.
+type cutReader struct {
+	body io.Reader
+	cut  *atomic.Bool // valid once body is at its end
+}
+
+func (r *cutReader) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p)
+	if err == io.EOF && r.cut.Load() {
+		err = &Truncated{}
+	}
+	return n, err
+}
+
+// Close tells the handler that nobody reads on.
+func (r *cutReader) Close() error {
+	if c, ok := r.body.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
 func serve[E, R any](ctx context.Context, h http.Handler, raw json.RawMessage, request func(*E) (*http.Request, error), response func(*recorder, *E) R) (any, error) {
 	var e E
 	if err := json.Unmarshal(raw, &e); err != nil {
@@ -81,7 +144,9 @@ func serve[E, R any](ctx context.Context, h http.Handler, raw json.RawMessage, r
 		return nil, err
 	}
 	rec := &recorder{header: http.Header{}, status: http.StatusOK}
-	h.ServeHTTP(rec, r.WithContext(ctx))
+	if aborted(h, rec, r.WithContext(ctx)) {
+		rec = truncated()
+	}
 	return response(rec, &e), nil
 }
 
@@ -231,6 +296,14 @@ type recorder struct {
 	status int
 	wrote  bool
 	body   bytes.Buffer
+}
+
+// truncated is what is sent instead of a response that ended too early.
+func truncated() *recorder {
+	f := fault.New("messaging.adaptors.http.flow.UnexpectedEOFAtTarget", http.StatusBadGateway, "Unexpected EOF at target")
+	rec := &recorder{header: http.Header{"Content-Type": {"application/json"}}, status: f.Status}
+	rec.body.Write(f.JSON())
+	return rec
 }
 
 func (r *recorder) Header() http.Header { return r.header }

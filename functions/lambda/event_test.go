@@ -40,7 +40,7 @@ func TestMatrix(t *testing.T) {
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			call := handler(h.GatewayHandler(), e.stream)
-			hosttest.Run(t, func(r *http.Request) (*http.Response, error) {
+			do := func(r *http.Request) (*http.Response, error) {
 				body, _ := io.ReadAll(r.Body)
 				text, encoded := string(body), false
 				if !utf8.Valid(body) {
@@ -55,7 +55,9 @@ func TestMatrix(t *testing.T) {
 					return nil, err
 				}
 				return response(t, out)
-			}, e.except...)
+			}
+			hosttest.Run(t, do, e.except...)
+			hosttest.Cut(t, do, !e.stream)
 		})
 	}
 }

@@ -88,7 +88,9 @@ func New(opts Options) *Gateway {
 // Management API of the same process calls it after every change.
 func (g *Gateway) Invalidate() { g.stale.Store(true) }
 
-// ServeHTTP answers one call.
+// ServeHTTP answers one call. It panics with http.ErrAbortHandler when the
+// target died in the middle of its answer: the host must end the response so
+// that nobody takes it for whole.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	wait := func() {}
 	defer func() { wait() }() // after recovered: waiting sends what was written
@@ -133,7 +135,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	m := ep.Run(ctx, fc)
 	fc.SentStart = g.now()
 	size, err := writeResponse(w, r, m)
-	if ep.HasPostClient() || g.opts.Record != nil || fc.Pending() || err == nil && m.Streaming() {
+	if ep.HasPostClient() || g.opts.Record != nil || fc.Pending() || err != nil {
 		if f, ok := w.(http.Flusher); ok && m.Status != http.StatusSwitchingProtocols {
 			f.Flush()
 		}
@@ -148,6 +150,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	}
 	fc.Drain(after)
 	g.logCall(ctx, r, fc, m, size, err)
+	if isCut(err) {
+		panic(http.ErrAbortHandler) // the end of a whole response must not follow
+	}
 }
 
 func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request, path string) {

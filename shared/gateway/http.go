@@ -1,14 +1,18 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/textproto"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/message"
 )
@@ -97,14 +101,26 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// writeResponse sends m and flushes it, so that it is with the client before
-// PostClientFlow runs.
+// cutError says that a response ended after its head was sent and before its
+// body was: the client must not take it for whole.
+type cutError struct{ err error }
+
+func (e *cutError) Error() string { return e.err.Error() }
+func (e *cutError) Unwrap() error { return e.err }
+
+func isCut(err error) bool {
+	var cut *cutError
+	return errors.As(err, &cut)
+}
+
+// writeResponse sends m. A *cutError says that only part of it was sent.
 func writeResponse(w http.ResponseWriter, r *http.Request, m *message.Message) (int64, error) {
 	if m.Status == http.StatusSwitchingProtocols {
 		return 0, switchProtocols(w, m)
 	}
 	data, stream, length, err := m.Body()
 	if err != nil {
+		writeFault(w, r, fault.New("messaging.runtime.InternalError", http.StatusInternalServerError, "Internal server error"))
 		return 0, err
 	}
 	if stream != nil {
@@ -124,6 +140,9 @@ func writeResponse(w http.ResponseWriter, r *http.Request, m *message.Message) (
 		for _, f := range m.Trailer() {
 			w.Header().Add(http.TrailerPrefix+f.Name, f.Value)
 		}
+	}
+	if err != nil {
+		err = &cutError{err}
 	}
 	return n, err
 }
@@ -159,10 +178,16 @@ func writeHeader(w http.ResponseWriter, r *http.Request, m *message.Message, len
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // copyStream copies a body with a pooled buffer. Bodies of unknown length are
-// flushed as they come: they may be events.
+// flushed as they come: they may be events. A panic of a policy in the EventFlow
+// is an error: a fault cannot be sent any more.
 func copyStream(w http.ResponseWriter, stream io.Reader, flush bool) (n int64, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
 	flusher, _ := w.(http.Flusher)
 	for {
 		k, rerr := stream.Read(*buf)

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/tools/txtar"
 
@@ -105,6 +106,15 @@ func Backend(t testing.TB) string {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Add("Set-Cookie", "a=1")
 		w.Header().Add("Set-Cookie", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
+		switch r.URL.Path {
+		case "/dies/known":
+			w.Header().Set("Content-Length", "1000")
+			fallthrough
+		case "/dies":
+			io.WriteString(w, "the first part")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
 		if r.URL.Path == "/gone" {
 			w.WriteHeader(http.StatusGone)
 		}
@@ -186,6 +196,33 @@ func cookies(t *testing.T, do Client) {
 	}
 }
 
+// Cut has the target die in the middle of its answer, of known length and not.
+// The client must see that what it got is not whole. whole says that the host
+// answers in one piece: then nothing was sent yet, and the answer is a fault.
+func Cut(t *testing.T, do Client, whole bool) {
+	t.Helper()
+	for _, path := range []string{"/echo/dies", "/echo/dies/known"} {
+		t.Run("target dies, "+path, func(t *testing.T) {
+			resp := send(t, do, "GET", path, "", nil)
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if whole {
+				const want = `{"fault":{"faultstring":"Unexpected EOF at target","detail":{"errorcode":"messaging.adaptors.http.flow.UnexpectedEOFAtTarget"}}}`
+				if resp.StatusCode != http.StatusBadGateway || string(body) != want || err != nil {
+					t.Errorf("%d %q %v, want 502 %s", resp.StatusCode, body, err, want)
+				}
+				return
+			}
+			if resp.StatusCode != http.StatusOK || string(body) != "the first part" {
+				t.Errorf("%d %q, want 200 and what the target sent", resp.StatusCode, body)
+			}
+			if err == nil {
+				t.Error("the response ends as a whole one does")
+			}
+		})
+	}
+}
+
 func send(t *testing.T, do Client, method, path, body string, header map[string]string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, "http://api.example.com"+path, strings.NewReader(body))
@@ -217,7 +254,34 @@ func In(h http.Handler) Client {
 		in := httptest.NewRequest(r.Method, r.URL.String(), r.Body)
 		in.Header = r.Header
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, in)
-		return w.Result(), nil
+		cut := aborted(h, w, in)
+		resp := w.Result()
+		if cut {
+			resp.Body = io.NopCloser(io.MultiReader(resp.Body, iotest.ErrReader(http.ErrAbortHandler)))
+		}
+		return resp, nil
+	}
+}
+
+func aborted(h http.Handler, w http.ResponseWriter, r *http.Request) (cut bool) {
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler {
+			cut = true
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	h.ServeHTTP(w, r)
+	return false
+}
+
+// ToHTTP2 returns a Client that speaks HTTP/2 without TLS to a server at base.
+func ToHTTP2(base string) Client {
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	return func(r *http.Request) (*http.Response, error) {
+		r.Host = r.URL.Host
+		r.URL.Host = strings.TrimPrefix(base, "http://")
+		return tr.RoundTrip(r)
 	}
 }

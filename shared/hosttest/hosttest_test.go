@@ -17,6 +17,7 @@ func TestInProcess(t *testing.T) {
 	}
 	defer h.Close()
 	hosttest.Run(t, hosttest.In(h.GatewayHandler()))
+	hosttest.Cut(t, hosttest.In(h.GatewayHandler()), false)
 }
 
 // TestServer is boot's own server, which the container entry points use.
@@ -30,6 +31,11 @@ func TestServer(t *testing.T) {
 	}
 	go boot.Serve(t.Context(), l, boot.Lazy(boot.Gateway))
 	hosttest.Run(t, hosttest.To("http://"+l.Addr().String()))
+	hosttest.Cut(t, hosttest.To("http://"+l.Addr().String()), false)
+	t.Run("HTTP/2", func(t *testing.T) {
+		hosttest.Run(t, hosttest.ToHTTP2("http://"+l.Addr().String()))
+		hosttest.Cut(t, hosttest.ToHTTP2("http://"+l.Addr().String()), false)
+	})
 }
 
 func TestLazy(t *testing.T) {
@@ -39,4 +45,5 @@ func TestLazy(t *testing.T) {
 	s := httptest.NewServer(boot.Lazy(boot.Gateway))
 	defer s.Close()
 	hosttest.Run(t, hosttest.To(s.URL))
+	hosttest.Cut(t, hosttest.To(s.URL), false)
 }

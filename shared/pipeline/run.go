@@ -297,7 +297,7 @@ func runStep(ctx context.Context, fc *flow.Context, s *step) error {
 	}
 	err := s.run(ctx, fc)
 	if err == nil {
-		if err = bodyFault(fc.Request.Err(), false); err == nil {
+		if err = unreadable(fc); err == nil {
 			return nil
 		}
 	}
@@ -313,6 +313,21 @@ func runStep(ctx context.Context, fc *flow.Context, s *step) error {
 	}
 	fc.PutText("fault.name", f.ShortName())
 	return nil
+}
+
+// unreadable is the fault of a body that a step read and could not have whole.
+// The error flow has its fault already.
+func unreadable(fc *flow.Context) error {
+	if fc.InError {
+		return nil
+	}
+	if err := fc.Request.Err(); err != nil {
+		return bodyFault(err, false)
+	}
+	if fc.Response == nil || fc.Response.Err() == nil {
+		return nil
+	}
+	return asTarget(bodyFault(fc.Response.Err(), true))
 }
 
 func (s *step) run(ctx context.Context, fc *flow.Context) error {
