@@ -14,6 +14,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
+	"github.com/perigee-gateway/perigee/shared/integration"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/logfile"
 	"github.com/perigee-gateway/perigee/shared/oauth"
@@ -106,6 +107,9 @@ func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string, files bool)
 			return pool.Connect(c, name, e)
 		},
 		Local: func(c *bundle.LocalTargetConnection, name string, e *policy.Env) pipeline.Target { return nil },
+		Integration: func(i *bundle.IntegrationEndpoint, e *policy.Env) pipeline.Target {
+			return integration.Connect(i, nil, e)
+		},
 	}
 	var problems bundle.Problems
 	problems.Add(bundle.Pos{}, err)
@@ -126,6 +130,7 @@ func offered(pool *target.Pool, files bool) policy.Services {
 		Credentials: (*credentials.Service)(nil), Entities: (*credentials.Service)(nil), Tokens: (*oauth.Service)(nil),
 		Caches: (*cache.Caches)(nil), Quotas: (*counter.Quotas)(nil),
 		Logs: (*cloudlogging.Writer)(nil), Syslog: syslogOver(pool, slog.Default()), Publisher: (*pubsub.Publisher)(nil),
+		Integrations: (*integration.Service)(nil),
 	}
 	if files {
 		s.LogFiles = (*logfile.Dir)(nil)

@@ -19,6 +19,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/gateway"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
+	"github.com/perigee-gateway/perigee/shared/integration"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/keystore/local"
 	memorykeys "github.com/perigee-gateway/perigee/shared/keystore/memory"
@@ -200,6 +201,9 @@ func (h *Host) runtime(env string, config func() *entity.Config) gateway.Runtime
 		Target: func(c *bundle.HTTPTargetConnection, name string, e *policy.Env) pipeline.Target {
 			return s.pool.Connect(c, name, e)
 		},
+		Integration: func(i *bundle.IntegrationEndpoint, e *policy.Env) pipeline.Target {
+			return integration.Connect(i, s.Integrations, e)
+		},
 	}
 }
 
@@ -225,9 +229,20 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		GoogleTokens: h.tokens,
 		Caches:       h.caches(env, config),
 		Quotas:       s.quotas,
+		Integrations: integration.New(integration.Options{Send: s.pool.Send, Tokens: h.tokens, Project: h.project()}),
 	}
 	h.outlets.offer(&s.Services, s.pool, h.Log)
 	return s
+}
+
+// project is the Google Cloud project that integrations are in unless a request
+// names another: the host's, or that of the organization, whose name is a
+// project's on Apigee.
+func (h *Host) project() string {
+	if h.Config.Project != "" {
+		return h.Config.Project
+	}
+	return h.Config.Organization
 }
 
 // caches are the caches of an environment. A named one becomes known to the

@@ -22,6 +22,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/graphql"
 	"github.com/perigee-gateway/perigee/shared/policies/hmac"
 	"github.com/perigee-gateway/perigee/shared/policies/httpmodifier"
+	"github.com/perigee-gateway/perigee/shared/policies/integrationcallout"
 	"github.com/perigee-gateway/perigee/shared/policies/invalidatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/javascript"
 	"github.com/perigee-gateway/perigee/shared/policies/jsonthreatprotection"
@@ -47,6 +48,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/semanticcachelookup"
 	"github.com/perigee-gateway/perigee/shared/policies/semanticcachepopulate"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
+	"github.com/perigee-gateway/perigee/shared/policies/setintegrationrequest"
 	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
 	"github.com/perigee-gateway/perigee/shared/policies/validatesamlassertion"
@@ -80,6 +82,7 @@ var All = []policy.Kind{
 	graphql.Kind,
 	hmac.Kind,
 	httpmodifier.Kind,
+	integrationcallout.Kind,
 	invalidatecache.Kind,
 	javascript.Kind,
 	jsonthreatprotection.Kind,
@@ -105,6 +108,7 @@ var All = []policy.Kind{
 	semanticcachelookup.Kind,
 	semanticcachepopulate.Kind,
 	servicecallout.Kind,
+	setintegrationrequest.Kind,
 	setoauthv2info.Kind,
 	spikearrest.Kind,
 	validatesamlassertion.Kind,

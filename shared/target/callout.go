@@ -3,6 +3,7 @@ package target
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/fault"
@@ -52,6 +53,21 @@ func (p *Pool) Do(ctx context.Context, url string, req *message.Message) (*messa
 		return nil, err
 	}
 	return m, nil // what a status means is the script's business
+}
+
+// Send is Do for services that may be silent for as long as idle before they
+// answer.
+func (p *Pool) Send(ctx context.Context, url string, req *message.Message, idle time.Duration) (*message.Message, error) {
+	set := *p.direct.set
+	set.ioTimeout = idle
+	c := *p.direct
+	c.set = &set
+	x := exchange{c: &c, target: new(flow.Target), req: req, url: url, callout: true}
+	m, err := x.call(ctx)
+	if m == nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // call sends the request and returns the response as a message of its own. A
