@@ -82,7 +82,9 @@ func (c *LocalTargetConnection) check(problems *Problems) {
 	if !byName && !byPath {
 		problems.Errorf(c.Pos, "<LocalTargetConnection> needs <APIProxy> and <ProxyEndpoint>, or <Path>")
 	}
-	c.Properties.check(targetProperties, "target", problems)
+	for _, p := range c.Properties {
+		problems.Warnf(p.Pos, "property %s has no effect: a <LocalTargetConnection> makes no connection", p.Name)
+	}
 }
 
 func (lb *LoadBalancer) check(problems *Problems) {
@@ -178,6 +180,9 @@ func (s *SSLInfo) check(problems *Problems) {
 	boolOrTemplate(s.Pos, "ClientAuthEnabled", s.ClientAuthEnabled, problems)
 	if on, _ := ParseBool(s.ClientAuthEnabled); on && (s.KeyStore == "" || s.KeyAlias == "") {
 		problems.Errorf(s.Pos, "<ClientAuthEnabled> needs <KeyStore> and <KeyAlias>")
+	}
+	if s.CertAlias != "" {
+		problems.Warnf(s.Pos, "<CertAlias> has no effect: the certificate of <KeyAlias> is sent, and a target's is held against all of <TrustStore>")
 	}
 	for _, p := range s.Protocols {
 		switch p {

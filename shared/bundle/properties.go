@@ -12,7 +12,6 @@ type valueType func(string) (want string)
 // Source: https://cloud.google.com/apigee/docs/api-platform/reference/endpoint-properties-reference
 var proxyProperties = map[string]valueType{
 	"X-Forwarded-For":                                 isBool,
-	"allow.http.method.*":                             isBool,
 	"api.timeout":                                     isCount,
 	"compression.algorithm":                           isCompression,
 	"HTTPHeader.allowDuplicates":                      isText,
@@ -20,7 +19,6 @@ var proxyProperties = map[string]valueType{
 	"request.payload.parse.limit":                     isLimit,
 	"request.queryparams.ignore.content.type.charset": isBool,
 	"request.streaming.enabled":                       isBool,
-	"response.payload.parse.limit":                    isLimit,
 	"response.streaming.enabled":                      isBool,
 }
 
@@ -37,7 +35,6 @@ var targetProperties = map[string]valueType{
 	"ignore.allow.header.for.405":           isBool,
 	"io.timeout.millis":                     isCount,
 	"keepalive.timeout.millis":              isCount,
-	"request.payload.parse.limit":           isLimit,
 	"request.retain.headers":                isText,
 	"request.retain.headers.enabled":        isBool,
 	"request.streaming.enabled":             isBool,
@@ -48,11 +45,19 @@ var targetProperties = map[string]valueType{
 	"retain.queryparams":                    isText,
 	"retain.queryparams.enabled":            isBool,
 	"success.codes":                         isCodes,
-	"supports.http10":                       isBool,
 	"supports.http11":                       isBool,
 	"use.proxy":                             isBool,
 	"use.proxy.host.header.with.target.uri": isBool,
 	"use.proxy.tunneling":                   isBool,
+}
+
+// edgeProperties are properties of Apigee Edge that Apigee X does not know: they
+// do nothing there, nor here.
+// Source: https://docs.apigee.com/api-platform/reference/endpoint-properties-reference
+var edgeProperties = map[string]bool{"allow.http10": true, "allow.http11": true, "supports.http10": true}
+
+func isEdge(name string) bool {
+	return edgeProperties[name] || strings.HasPrefix(name, "allow.http.method.")
 }
 
 func isText(string) string { return "" }
@@ -121,10 +126,10 @@ func (ps Properties) check(known map[string]valueType, owner string, problems *P
 
 func (p Property) check(known map[string]valueType, owner string, problems *Problems) {
 	valid := known[p.Name]
-	if valid == nil && strings.HasPrefix(p.Name, "allow.http.method.") {
-		valid = known["allow.http.method.*"]
-	}
 	switch {
+	case valid == nil && isEdge(p.Name):
+		problems.Warnf(p.Pos, "property %s has no effect: it is of Apigee Edge, Apigee X does not know it", p.Name)
+		return
 	case valid == nil:
 		problems.Warnf(p.Pos, "%s is not a property of a %s", p.Name, owner)
 		return

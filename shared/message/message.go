@@ -88,6 +88,27 @@ func (m *Message) Trailer() []Field {
 	return m.trailer()
 }
 
+// Bound makes a streamed body end with ErrTooBig where it gets longer than n
+// bytes, for bodies that are passed on without being read.
+func (m *Message) Bound(n int64) {
+	if m.stream != nil {
+		m.stream = &bounded{m.stream, n}
+	}
+}
+
+type bounded struct {
+	io.ReadCloser
+	left int64 // of what may come
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n + int(b.left), ErrTooBig
+	}
+	return n, err
+}
+
 // Streaming reports whether the body is a stream that nobody has read.
 func (m *Message) Streaming() bool { return m.stream != nil }
 
@@ -223,6 +244,26 @@ func (m *Message) SetContent(b []byte) {
 	}
 	m.body, m.form, m.err = b, nil, nil
 	m.changed = true
+}
+
+// Recode has the body sent in another coding: gzip, deflate or none. A body
+// whose coding cannot be undone stays as it is, and so does an empty one.
+func (m *Message) Recode(codec string) error {
+	now := strings.ToLower(strings.TrimSpace(m.Header.Get("Content-Encoding")))
+	if now == codec || now == "" && codec == "none" || now != "" && codecOf(now) == "" || m.Length() == 0 {
+		return nil
+	}
+	if _, err := m.Content(); err != nil {
+		return err
+	}
+	if codec == "none" {
+		m.Header.Del("Content-Encoding")
+		m.encoded = ""
+		return nil
+	}
+	m.Header.Set("Content-Encoding", codec)
+	m.encoded = codec
+	return nil
 }
 
 func codecOf(encoding string) string {

@@ -15,6 +15,7 @@ type Params struct {
 	raw    string
 	parsed bool
 	dirty  bool
+	plus   bool // '+' stands for itself
 	fields []Field
 }
 
@@ -32,8 +33,25 @@ func (p *Params) load() {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		p.fields = append(p.fields, Field{unescape(name), unescape(value)})
+		p.fields = append(p.fields, Field{p.unescape(name), p.unescape(value)})
 	}
+}
+
+// KeepPlus has '+' stand for itself, not for a blank as in forms. It comes
+// before the first access.
+func (p *Params) KeepPlus() { p.plus = true }
+
+func (p *Params) unescape(s string) string {
+	if !p.plus {
+		return unescape(s)
+	}
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	if d, err := url.PathUnescape(s); err == nil {
+		return d
+	}
+	return s
 }
 
 // unescape decodes %XX and '+'; text that is not valid stays as it is.

@@ -103,6 +103,7 @@ func (c *compiler) targetEndpoint(t *bundle.TargetEndpoint) *targetEndpoint {
 	case t.HTTP != nil:
 		te.limit = c.sizeProperty(t.HTTP.Properties, "response.payload.parse.limit")
 		te.stream = c.boolProperty(t.HTTP.Properties, "response.streaming.enabled")
+		te.upload = c.boolProperty(t.HTTP.Properties, "request.streaming.enabled")
 		te.target = c.opts.Target(t.HTTP, t.Name, c.env)
 	case t.Local != nil:
 		if c.opts.Local == nil {
@@ -110,6 +111,7 @@ func (c *compiler) targetEndpoint(t *bundle.TargetEndpoint) *targetEndpoint {
 			break
 		}
 		te.target = c.opts.Local(t.Local, t.Name, c.env)
+		te.stream, te.upload = true, true // the called proxy has limits of its own
 	}
 	return te
 }
@@ -145,6 +147,12 @@ func (c *compiler) connection(e *Endpoint, conn *bundle.HTTPProxyConnection) {
 	e.limit = c.sizeProperty(conn.Properties, "request.payload.parse.limit")
 	e.streaming = c.boolProperty(conn.Properties, "request.streaming.enabled")
 	e.respStream = c.boolProperty(conn.Properties, "response.streaming.enabled")
+	e.forwarded = c.boolProperty(conn.Properties, "X-Forwarded-For")
+	e.keepPlus = c.boolProperty(conn.Properties, "request.queryparams.ignore.content.type.charset")
+	if v, ok := conn.Properties.Get("compression.algorithm"); ok {
+		e.compression = strings.TrimSpace(v)
+		c.env.UsesContent(false, true)
+	}
 	if v, ok := conn.Properties.Get("api.timeout"); ok {
 		ms, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 		if err != nil || ms <= 0 {

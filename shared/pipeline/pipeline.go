@@ -96,6 +96,10 @@ type Endpoint struct {
 	response   bool
 	duplicates map[string]bool
 	respStream bool
+
+	compression string // compression.algorithm of the response: "", gzip, deflate, none
+	forwarded   bool   // X-Forwarded-For
+	keepPlus    bool   // request.queryparams.ignore.content.type.charset
 }
 
 type flows struct {
@@ -140,4 +144,5 @@ type targetEndpoint struct {
 	fallback *faultRule
 	limit    int64
 	stream   bool // response.streaming.enabled
+	upload   bool // request.streaming.enabled
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/perigee-gateway/perigee/shared/fault"
@@ -21,6 +22,11 @@ func (e *Endpoint) Run(ctx context.Context, fc *flow.Context) *message.Message {
 		fc.After(func(context.Context) { cancel() }) // the response may still be streaming
 	}
 	m := e.run(ctx, fc)
+	if e.compression != "" && m.Status != 101 && !isEventStream(m) {
+		if err := m.Recode(e.compression); err != nil {
+			m = e.fail(ctx, fc, bodyFault(err, true), nil)
+		}
+	}
 	fc.Finish(m)
 	return m
 }
@@ -69,20 +75,63 @@ func (e *Endpoint) proxyRequest(ctx context.Context, fc *flow.Context) error {
 // admit checks the request before any policy sees it, and buffers its body
 // when some policy will.
 func (e *Endpoint) admit(fc *flow.Context) error {
-	if err := checkDuplicates(&fc.Request.Header, e.duplicates); err != nil {
+	req := fc.Request
+	if err := checkDuplicates(&req.Header, e.duplicates); err != nil {
 		return err
 	}
+	e.adjust(fc)
 	if e.streaming {
 		return nil
 	}
-	if fc.Request.Length() > e.limit {
+	if !e.request {
+		return bound(req, e.limit, false)
+	}
+	if req.Length() > e.limit {
 		return tooBig(413, false)
 	}
-	if !e.request {
-		return nil
-	}
-	_, err := fc.Request.Content()
+	_, err := req.Content()
 	return bodyFault(err, false)
+}
+
+// adjust does what properties of the endpoint say about the request.
+func (e *Endpoint) adjust(fc *flow.Context) {
+	req := fc.Request
+	if e.forwarded && fc.Client.Host != "" {
+		list := req.Header.Joined("X-Forwarded-For")
+		if list != "" {
+			list += ","
+		}
+		req.Header.Set("X-Forwarded-For", list+fc.Client.Host)
+	}
+	if e.keepPlus || !hasCharset(req.Header.Get("Content-Type")) {
+		req.Query.KeepPlus()
+	}
+}
+
+// hasCharset reports whether a content type names its charset: only then does
+// Apigee read a + in the query as a blank.
+// Source: https://cloud.google.com/apigee/docs/api-platform/reference/api-proxy-configuration-reference (request.queryparams.ignore.content.type.charset)
+func hasCharset(contentType string) bool {
+	_, params, _ := strings.Cut(contentType, ";")
+	return len(params) >= len("charset=") && strings.Contains(strings.ToLower(params), "charset=")
+}
+
+// bound holds a body that nobody reads to its limit. Long-lived streams have
+// none: events and gRPC.
+func bound(m *message.Message, limit int64, target bool) error {
+	switch {
+	case m.Length() > limit && target:
+		return tooBig(502, true)
+	case m.Length() > limit:
+		return tooBig(413, false)
+	case m.Length() < 0 && !isEventStream(m) && !isGRPC(m):
+		m.Bound(limit)
+	}
+	return nil
+}
+
+func isGRPC(m *message.Message) bool {
+	return strings.HasPrefix(m.Header.Get("Content-Type"), "application/grpc")
 }
 
 func (e *Endpoint) proxyResponse(ctx context.Context, fc *flow.Context) error {
@@ -128,6 +177,12 @@ func (e *Endpoint) send(ctx context.Context, fc *flow.Context, te *targetEndpoin
 	if err := timedOut(ctx); err != nil {
 		return err
 	}
+	if e.streaming && !te.upload && fc.Request.Streaming() {
+		// the limit of the ProxyEndpoint: the target's part is not streamed
+		if err := bound(fc.Request, e.limit, false); err != nil {
+			return err
+		}
+	}
 	fc.Emit(flow.Event{Kind: flow.TargetSend, Name: te.name})
 	err := te.target.Send(ctx, fc)
 	fc.Phase = flow.TargetResponse
@@ -146,8 +201,11 @@ func (e *Endpoint) receive(ctx context.Context, fc *flow.Context, te *targetEndp
 		streamEvents(ctx, fc, m, te.events)
 		return nil
 	}
-	if !e.response || (te.stream && e.respStream) || m.Status == 101 || isEventStream(m) {
+	if te.stream && e.respStream || m.Status == 101 || isEventStream(m) {
 		return nil
+	}
+	if !e.response {
+		return bound(m, te.limit, true)
 	}
 	_, err := m.Content()
 	return asTarget(bodyFault(err, true))
