@@ -21,6 +21,7 @@ type cli struct {
 	Management managementCmd `cmd:"" help:"Run the Management API, configured by PERIGEE_ environment variables (container entry point)."`
 	Lint       lintCmd       `cmd:"" help:"Report every problem of bundles as file:line: message."`
 	Deploy     deployCmd     `cmd:"" help:"Import a bundle and deploy it through a Management API."`
+	Migrate    migrateCmd    `cmd:"" help:"Copy organizations from elsewhere."`
 	Backup     backupCmd     `cmd:"" help:"Save the configuration of an organization, secrets included, in one file."`
 	Restore    restoreCmd    `cmd:"" help:"Make the organization that a backup holds."`
 	Admin      adminCmd      `cmd:"" help:"Set an organization up: what it consists of, who may do what."`

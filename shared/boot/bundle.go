@@ -94,6 +94,15 @@ func Lint(path string) (bundle.Problems, error) {
 	return validate(b, policies.Kinds(), "local", "test", true), nil
 }
 
+// LintZip is why a bundle would be refused, nil if it would not.
+func LintZip(data []byte) error {
+	b, err := bundle.LoadZip(data, bundle.Limits{})
+	if b == nil {
+		return err
+	}
+	return validate(b, policies.Kinds(), "local", "test", true).Err()
+}
+
 // validate compiles with services that answer nothing: no policy calls one
 // while it is compiled. files says whether there are log files.
 func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string, files bool) bundle.Problems {

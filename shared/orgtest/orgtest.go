@@ -32,7 +32,14 @@ const Key = "key-of-ann-1"
 // Fill makes an organization. It must not exist.
 func Fill(t testing.TB, api *apiclient.Client, org string) {
 	t.Helper()
-	f := &filler{t: t, api: api, org: org}
+	FillWith(t, api, org, Entries)
+}
+
+// FillWith is Fill with another number of entries, at least 8, for tests that do
+// much with each.
+func FillWith(t testing.TB, api *apiclient.Client, org string, entries int) {
+	t.Helper()
+	f := &filler{t: t, api: api, org: org, entries: entries}
 	f.json("POST", "", nil, map[string]any{"name": org, "displayName": "The " + org})
 	for _, env := range []string{"test", "prod"} {
 		f.json("POST", "environments", nil, map[string]any{
@@ -54,6 +61,8 @@ type filler struct {
 	t   testing.TB
 	api *apiclient.Client
 	org string
+	// entries is their number in the map settings.
+	entries int
 }
 
 func (f *filler) do(method, path string, query url.Values, body []byte, contentType string, json, out any) {
@@ -101,7 +110,7 @@ func (f *filler) maps() {
 	f.json("POST", "keyvaluemaps", nil, map[string]any{"name": "global", "encrypted": true})
 	f.json("POST", "keyvaluemaps/global/entries", nil, map[string]any{"name": "owner", "value": "platform"})
 	f.json("POST", "environments/test/keyvaluemaps", nil, map[string]any{"name": "settings", "encrypted": true})
-	for n := range Entries {
+	for n := range f.entries {
 		f.json("POST", "environments/test/keyvaluemaps/settings/entries", nil, map[string]any{"name": fmt.Sprintf("entry/%03d", n), "value": fmt.Sprintf("entry value %d", n)})
 	}
 	f.json("POST", "environments/prod/keyvaluemaps", nil, map[string]any{"name": "empty", "encrypted": true})
