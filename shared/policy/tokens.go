@@ -293,6 +293,9 @@ const (
 	RefreshTokenRevoked
 	// TokenTooLong: an external token or an attribute is over its limit.
 	TokenTooLong
+	// OtherTokenKind: it is a refresh token where an access token is meant, or the
+	// other way round.
+	OtherTokenKind
 )
 
 var reasons = [...]string{
@@ -302,7 +305,7 @@ var reasons = [...]string{
 	InvalidScope: "invalid scope", UnknownCode: "unknown authorization code", CodeExpired: "authorization code expired",
 	InvalidRedirect: "invalid redirect URI", MissingRedirect: "missing redirect URI", InvalidVerifier: "invalid code verifier",
 	InvalidChallenge: "invalid code challenge", UnknownRefreshToken: "unknown refresh token", RefreshTokenExpired: "refresh token expired",
-	RefreshTokenRevoked: "refresh token revoked", TokenTooLong: "too long",
+	RefreshTokenRevoked: "refresh token revoked", TokenTooLong: "too long", OtherTokenKind: "a token of the other kind",
 }
 
 // String is the reason in words.

@@ -39,6 +39,8 @@
 //	want.fault       "STATUS code" and on the next line the fault string; without the section
 //	                 the policy must succeed
 //	want.fault.header  the fields that the fault adds to the error response
+//	want.body        the body that the client gets for the fault: the policy's own, or
+//	                 the default of the fault
 //	want.refused     the problems that refuse the deployment, one to a line
 //	want.warned      the warnings, one to a line
 package policytest
@@ -86,15 +88,22 @@ func WithKind(k policy.Kind) Option {
 	return func(r *runner) { r.kinds[k.Name] = k }
 }
 
+// WithMask changes what came out before it is compared, so that a case need not
+// know what is made at random.
+func WithMask(mask func(string) string) Option {
+	return func(r *runner) { r.mask = mask }
+}
+
 type runner struct {
 	kinds    policy.Kinds
 	services func(t *testing.T) policy.Services
+	mask     func(string) string
 }
 
 // Run runs every testdata/*.txtar of the package under test.
 func Run(t *testing.T, kind policy.Kind, opts ...Option) {
 	t.Helper()
-	r := &runner{kinds: policy.NewKinds(kind), services: func(*testing.T) policy.Services { return policy.Services{} }}
+	r := &runner{kinds: policy.NewKinds(kind), services: func(*testing.T) policy.Services { return policy.Services{} }, mask: func(s string) string { return s }}
 	for _, o := range opts {
 		o(r)
 	}
@@ -122,6 +131,7 @@ func (r *runner) file(t *testing.T, name string) {
 		if !ok {
 			t.Fatalf("unknown section %q", f.Name)
 		}
+		g = r.mask(g)
 		if strings.TrimRight(g, "\n") == strings.TrimRight(string(f.Data), "\n") {
 			continue
 		}
@@ -165,6 +175,8 @@ func (o *outcome) section(name, want string) (string, bool) {
 			fmt.Fprintf(&b, "%s: %s\n", o.fault.Header[i].Name, o.fault.Header[i].Value)
 		}
 		return b.String(), true
+	case "want.body":
+		return o.body(), true
 	case "want.refused":
 		return o.refused, true
 	case "want.warned":
@@ -186,6 +198,17 @@ func (o *outcome) section(name, want string) (string, bool) {
 		return Print(o.fc.Error), true
 	}
 	return "", false
+}
+
+// body is that of the error response, "" without a fault.
+func (o *outcome) body() string {
+	switch {
+	case o.fault == nil:
+		return ""
+	case o.fault.Message != nil:
+		return o.fault.Message.Text() + "\n"
+	}
+	return string(o.fault.JSON()) + "\n"
 }
 
 // sent is the response after all that waits for it to be sent.
