@@ -40,6 +40,9 @@ import (
 const (
 	// MaxAge is how long a Client is kept.
 	MaxAge = 180 * time.Second
+	// readTimeout bounds how long a call waits for the store to tell whose its key
+	// is; it is refused after that.
+	readTimeout = 10 * time.Second
 	// unknownAge is how long it is remembered that there is no such key.
 	unknownAge = 5 * time.Second
 	// maxUnknown bounds the keys that are remembered not to exist.
@@ -147,6 +150,8 @@ func (s *Service) fresh(e *entry, maxAge time.Duration) bool {
 // load reads a Client, once for all that want it at this moment. What another
 // began to read before a Drop, or read with older products, does not count.
 func (s *Service) load(ctx context.Context, key string, sum [sha256.Size]byte, maxAge time.Duration) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	generation := s.generation.Load()
 	for range 3 {
 		v, err, shared := s.flight.Do(key, func() (any, error) {

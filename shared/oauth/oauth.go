@@ -43,6 +43,9 @@ const (
 	// CodeLife is the lifetime of an authorization code that is given none:
 	// 10 minutes, the most RFC 6749 section 4.1.2 recommends.
 	CodeLife = 10 * time.Minute
+	// readTimeout bounds how long a call waits for the store to tell what its token
+	// is; it is refused after that.
+	readTimeout = 10 * time.Second
 	// cacheBytes bounds, roughly, the memory of verified tokens.
 	cacheBytes = 32 << 20
 	// unknownAge is how long it is remembered that there is no such token.

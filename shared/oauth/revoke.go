@@ -67,8 +67,11 @@ func (s *Service) withPair(tx store.Tx, kind policy.TokenKind, text string, casc
 	if err != nil {
 		return nil, err
 	}
-	if first.record == nil || first.Kind != kindOf(kind) {
+	if first.record == nil {
 		return nil, refused(unknown(kind))
+	}
+	if first.Kind != kindOf(kind) {
+		return nil, refused(policy.OtherTokenKind)
 	}
 	all := []stored{first}
 	if !cascade || first.Family == "" {

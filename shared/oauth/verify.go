@@ -16,6 +16,7 @@ import (
 // verified is a token that was found to be genuine and in force.
 type verified struct {
 	token      *policy.Token
+	org        string
 	scopes     []string
 	read       time.Time
 	generation int64
@@ -94,7 +95,7 @@ func (v *verified) grant(g *policy.Grant) *policy.TokenGrant {
 	if last := v.last.Load(); last != nil && last.Client == g {
 		return last
 	}
-	tg := &policy.TokenGrant{Grant: &policy.Grant{Variables: &tokenVariables{v.token, g.Variables}, Operation: g.Operation, Caller: g.Caller}, Client: g, Token: v.token}
+	tg := &policy.TokenGrant{Grant: &policy.Grant{Variables: &tokenVariables{v.token, v.org, g.Variables}, Operation: g.Operation, Caller: g.Caller}, Client: g, Token: v.token}
 	v.last.Store(tg)
 	return tg
 }
@@ -129,6 +130,8 @@ func (s *Service) load(ctx context.Context, i id, c *policy.TokenCheck) (*verifi
 	if u, ok := s.unknown.GetIfPresent(i); ok && c.JWT == nil && u.version == s.version.Load() && s.now().Sub(u.read) < unknownAge {
 		return nil, refused(policy.UnknownToken)
 	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	generation := s.generation.Load()
 	key := string(i[:])
 	if c.JWT != nil {
@@ -157,7 +160,7 @@ func unsure(err error) bool {
 
 // readToken reads a token and remembers it if it is in force.
 func (s *Service) readToken(ctx context.Context, i id, c *policy.TokenCheck) (*verified, error) {
-	v := &verified{read: s.now(), generation: s.generation.Load(), jwt: c.JWT != nil, key: c.KeyID}
+	v := &verified{org: s.org, read: s.now(), generation: s.generation.Load(), jwt: c.JWT != nil, key: c.KeyID}
 	version := s.version.Load()
 	text := strings.Clone(c.Text)
 	var claims *policy.JWTClaims
@@ -228,6 +231,7 @@ func recordOf(t *policy.Token) *record {
 // expires_in, which changes, is the policy's.
 type tokenVariables struct {
 	token  *policy.Token
+	org    string
 	client flow.Source
 }
 
@@ -264,6 +268,8 @@ var tokenNames = []string{
 func (v *tokenVariables) own(name string) flow.Value {
 	t := v.token
 	switch name {
+	case "organization_name":
+		return flow.StringValue(v.org)
 	case "client_id", "apigee.client_id":
 		return flow.StringValue(t.ClientID)
 	case "grant_type":

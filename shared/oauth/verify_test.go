@@ -217,7 +217,7 @@ func TestCascade(t *testing.T) {
 		_, err = e.Refresh(t.Context(), r)
 		want(t, oauthtest.Reason(err), policy.RefreshTokenRevoked)
 		err = e.SetApproved(t.Context(), policy.AccessToken, second.Refresh.Text, false, true)
-		want(t, oauthtest.Reason(err), policy.UnknownToken)
+		want(t, oauthtest.Reason(err), policy.OtherTokenKind)
 	})
 }
 

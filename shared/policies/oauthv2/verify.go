@@ -305,6 +305,8 @@ func (s *approveStep) refused(fc *flow.Context, err error) error {
 			v = verdicts[policy.UnknownToken]
 		case policy.UnknownRefreshToken:
 			v = verdict{"keymanagement.service.invalid_refresh_token", 401, "Invalid Refresh Token"}
+		case policy.OtherTokenKind:
+			v = verdict{"steps.oauth.v2.InvalidTokenType", 500, "Invalid token type"}
 		}
 	}
 	return s.fault(fc, v).WithCause(err)
