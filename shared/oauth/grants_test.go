@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,67 +95,6 @@ func TestReuseRefreshToken(t *testing.T) {
 		e.Wait(23 * time.Hour) // it does not live longer for being used
 		_, err := e.Refresh(t.Context(), r)
 		want(t, oauthtest.Reason(err), policy.RefreshTokenExpired)
-	})
-}
-
-// race runs f n times at once, and counts the successes; every failure has the
-// reason.
-func race(t *testing.T, n int, reason policy.TokenReason, f func() error) int {
-	t.Helper()
-	var wg sync.WaitGroup
-	var won atomic.Int64
-	for range n {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			switch err := f(); {
-			case err == nil:
-				won.Add(1)
-			case oauthtest.Reason(err) != reason:
-				t.Errorf("%v, want %v", err, reason)
-			}
-		}()
-	}
-	wg.Wait()
-	return int(won.Load())
-}
-
-// Of a hundred concurrent refreshes with one token exactly one succeeds, over two
-// instances.
-func TestRefreshRace(t *testing.T) {
-	oauthtest.Engines(t, func(t *testing.T, e *oauthtest.Env) {
-		fixture(t, e)
-		token := issue(t, e, oauthtest.Request("password", "app"))
-		another := e.Another()
-		var turn atomic.Int64
-		won := race(t, 100, policy.UnknownRefreshToken, func() error {
-			s := e.Service
-			if turn.Add(1)%2 == 0 {
-				s = another
-			}
-			r := oauthtest.Request("", "app")
-			r.RefreshToken = token.Refresh.Text
-			_, err := s.Refresh(context.Background(), r)
-			return err
-		})
-		if won != 1 {
-			t.Errorf("%d of 100 refreshes succeeded, want 1", won)
-		}
-	})
-}
-
-// Of a hundred concurrent exchanges of one code exactly one succeeds.
-func TestCodeRace(t *testing.T) {
-	oauthtest.Engines(t, func(t *testing.T, e *oauthtest.Env) {
-		fixture(t, e)
-		code := authorize(t, e, &policy.CodeRequest{RedirectURI: oauthtest.Callback})
-		won := race(t, 100, policy.UnknownCode, func() error {
-			_, err := e.Issue(context.Background(), exchange(code.Text, oauthtest.Callback))
-			return err
-		})
-		if won != 1 {
-			t.Errorf("%d of 100 exchanges succeeded, want 1", won)
-		}
 	})
 }
 
