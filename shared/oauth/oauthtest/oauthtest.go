@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -120,10 +121,17 @@ const Callback = "https://app.example.com/cb"
 // products. The consumer key is NAME-key and the secret NAME-secret.
 func (e *Env) App(name string, products ...string) *entity.App {
 	e.t.Helper()
+	return e.AppOf("ada@example.com", name, products...)
+}
+
+// AppOf is App of another developer, who is made if need be.
+func (e *Env) AppOf(email, name string, products ...string) *entity.App {
+	e.t.Helper()
 	ctx := e.t.Context()
-	dev, err := e.Registry.Developer(ctx, Org, "ada@example.com")
+	dev, err := e.Registry.Developer(ctx, Org, email)
 	if entity.IsNotFound(err) {
-		dev = &apigee.GoogleCloudApigeeV1Developer{Email: "ada@example.com", FirstName: "Ada", LastName: "L", UserName: "ada"}
+		user, _, _ := strings.Cut(email, "@")
+		dev = &apigee.GoogleCloudApigeeV1Developer{Email: email, FirstName: "Ada", LastName: "L", UserName: user}
 		err = e.Registry.CreateDeveloper(ctx, Org, dev)
 	}
 	e.ok(err)

@@ -25,10 +25,13 @@ const (
 	leastFresh  = 86_400_000
 	mostFresh   = 63_072_000_000 // 2 years
 
-	// What the antipattern page recommends at most.
+	// What the antipattern page recommends: access tokens of 30 minutes at most,
+	// refresh tokens of 24 hours, or of 7 days if that is a multiple of the access
+	// token's life.
 	// Source: https://cloud.google.com/apigee/docs/api-platform/antipatterns/oauth-long-expiration
-	longAccess  = 1_800_000
-	longRefresh = 86_400_000
+	longAccess      = 1_800_000
+	longRefresh     = 86_400_000
+	longestMultiple = 604_800_000
 )
 
 // issues lists the operations that hand out something with a lifetime; grants
@@ -162,16 +165,19 @@ func warnLifetimes(c *Config, access, refresh *lifetime, refreshing bool, env *p
 	if c.RefreshTokenExpiresIn == nil || c.RefreshTokenExpiresIn.Text == "" {
 		was = " by default"
 	}
-	switch ms := refresh.text.Milliseconds(); {
+	a, ms := access.text.Milliseconds(), refresh.text.Milliseconds()
+	multiple := access.text > 0 && ms%a == 0 && ms > a
+	switch {
 	case refresh.text == policy.NeverExpires:
 		env.Warnf(at(c.RefreshTokenExpiresIn), "<RefreshTokenExpiresIn> is -1: refresh tokens never expire and pile up in the store; 24 hours (%d) is recommended, see %s", longRefresh, page)
-	case ms > longRefresh:
-		env.Warnf(at(c.RefreshTokenExpiresIn), "<RefreshTokenExpiresIn> is %d%s, %s: refresh tokens pile up in the store that long (at 10 a second, %d of them); 24 hours (%d) is recommended, see %s",
-			ms, was, span(ms), ms/100, longRefresh, page)
+		return
+	case ms > longestMultiple, ms > longRefresh && !multiple:
+		env.Warnf(at(c.RefreshTokenExpiresIn), "<RefreshTokenExpiresIn> is %d%s, %s: refresh tokens pile up in the store that long (at 10 a second, %d of them); 24 hours (%d) is recommended, or a multiple of <ExpiresIn> up to 7 days (%d), see %s",
+			ms, was, span(ms), ms/100, longRefresh, longestMultiple, page)
 	}
-	if a, r := access.text, refresh.text; a > 0 && r > 0 && (r%a != 0 || r == a) {
-		env.Warnf(at(c.RefreshTokenExpiresIn), "<RefreshTokenExpiresIn> is %d%s, which is no multiple of <ExpiresIn> %d: a refresh token should outlive the access token a whole number of times, see %s",
-			r.Milliseconds(), was, a.Milliseconds(), page)
+	if access.text > 0 && !multiple {
+		env.Warnf(at(c.RefreshTokenExpiresIn), "<RefreshTokenExpiresIn> is %d%s and <ExpiresIn> %d: a refresh token should outlive the access token by a whole number of times, see %s",
+			ms, was, a, page)
 	}
 }
 

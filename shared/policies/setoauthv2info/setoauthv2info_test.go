@@ -1,0 +1,18 @@
+package setoauthv2info_test
+
+import (
+	"testing"
+
+	"github.com/perigee-gateway/perigee/shared/oauth/oauthtest"
+	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
+	"github.com/perigee-gateway/perigee/shared/policy/policytest"
+)
+
+func TestCases(t *testing.T) {
+	policytest.Run(t, setoauthv2info.Kind, policytest.WithServices(oauthtest.Cases), policytest.WithMask(oauthtest.Mask))
+}
+
+func BenchmarkRun(b *testing.B) {
+	p := policytest.Compile(b, setoauthv2info.Kind, `<SetOAuthV2Info name="OA-1"><AccessToken ref="x"/><Attributes><Attribute name="tier">gold</Attribute></Attributes></SetOAuthV2Info>`, oauthtest.World(b).Services())
+	policytest.Bench(b, p, map[string]string{"vars": "x = good"})
+}
