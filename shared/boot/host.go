@@ -102,6 +102,9 @@ func (h *Host) Close() error {
 	return errors.Join(h.outlets.close(ctx), h.Store.Close())
 }
 
+// Tokens is the token service of the organization.
+func (h *Host) Tokens() *oauth.Service { return h.oauth }
+
 // closeTimeout bounds what is done before the store is closed.
 const closeTimeout = 5 * time.Second
 

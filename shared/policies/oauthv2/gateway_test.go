@@ -29,8 +29,14 @@ type host struct {
 
 func newHost(t *testing.T, bundles string) *host {
 	t.Helper()
+	return newHostOn(t, "memory:", time.Nanosecond, bundles)
+}
+
+// newHostOn is newHost over another store, which is asked for changes that often.
+func newHostOn(t *testing.T, store string, refresh time.Duration, bundles string) *host {
+	t.Helper()
 	h, err := boot.Open(t.Context(), boot.Config{
-		Organization: "org", Store: "memory:", Keystore: "memory:", AnyHost: true, LogFormat: "text", LogLevel: "error", Refresh: time.Nanosecond,
+		Organization: "org", Store: store, Keystore: "memory:", AnyHost: true, LogFormat: "text", LogLevel: "error", Refresh: refresh,
 	})
 	if err != nil {
 		t.Fatal(err)
