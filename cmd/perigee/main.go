@@ -24,6 +24,7 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Copy organizations from elsewhere."`
 	Backup     backupCmd     `cmd:"" help:"Save the configuration of an organization, secrets included, in one file."`
 	Restore    restoreCmd    `cmd:"" help:"Make the organization that a backup holds."`
+	Tokens     tokensCmd     `cmd:"" help:"Look at OAuth tokens."`
 	Admin      adminCmd      `cmd:"" help:"Set an organization up: what it consists of, who may do what."`
 }
 

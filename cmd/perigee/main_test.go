@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 //
 //	freeports VAR...             sets variables to addresses nobody listens on
 //	get URL PATTERN              asks until the answer, "STATUS BODY", matches
+//	post URL FILE PATTERN        sends a file, JSON or form by its name's end, once; the
+//	                             answer must match
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -44,6 +46,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"freeports": freePorts,
 			"get":       get,
+			"post":      post,
 		},
 	})
 }
@@ -73,11 +76,31 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("%s gave %q, want %s", args[0], last, want)
 }
 
+func post(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: post URL FILE PATTERN")
+	}
+	contentType := "application/json"
+	if strings.HasSuffix(args[1], ".form") {
+		contentType = "application/x-www-form-urlencoded"
+	}
+	resp, err := http.Post(args[0], contentType, strings.NewReader(strings.TrimSpace(ts.ReadFile(args[1]))))
+	ts.Check(err)
+	if got := text(resp); !regexp.MustCompile(args[2]).MatchString(got) {
+		ts.Fatalf("%s gave %q, want %s", args[0], got, args[2])
+	}
+}
+
 func answer(url string) string {
 	resp, err := http.Get(url)
 	if err != nil {
 		return err.Error()
 	}
+	return text(resp)
+}
+
+// text is an answer as "STATUS BODY".
+func text(resp *http.Response) string {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {

@@ -283,6 +283,7 @@ var routes = []route{
 
 	// Apps and their keys. They come with their secrets, so that viewers do not see
 	// them.
+	{method: "GET", pattern: orgPath + "/tokens:stats", permission: "tokens.list", role: Viewer, handle: tokenStats},
 	{method: "GET", pattern: orgPath + "/apps", permission: "apps.list", role: Developer, handle: listApps},
 	{method: "GET", pattern: orgPath + "/apps/{app}", permission: "apps.get", role: Developer, handle: getAppByID},
 	{method: "GET", pattern: developerPath + "/apps", permission: "developerapps.list", role: Developer, handle: listDeveloperApps},
