@@ -14,10 +14,10 @@ const (
 )
 
 // verifiedTokens keeps tokens whose signature was verified, by the SHA-256 of
-// the policy's salt and the token. Only asymmetric signatures are kept: a MAC
-// costs no more than the look-up. An entry says nothing of expiry and claims,
-// which are checked at each use, and counts only while the policy's key has the
-// same fingerprint.
+// the policy's salt and the token. A MAC is as quick as the look-up, but reading
+// the JSON again is not. An entry says nothing of expiry and claims, which are
+// checked at each use, and counts only while the policy's key has the same
+// fingerprint.
 var verifiedTokens = sync.OnceValue(func() *otter.Cache[[sha256.Size]byte, *verified] {
 	return otter.Must(&otter.Options[[sha256.Size]byte, *verified]{
 		MaximumWeight: maxCachedTotal,
@@ -27,7 +27,7 @@ var verifiedTokens = sync.OnceValue(func() *otter.Cache[[sha256.Size]byte, *veri
 
 // cacheID is the token's place in the cache; ok is false if it is not kept.
 func (v *JWTVerifier) cacheID(token string) (id [sha256.Size]byte, ok bool) {
-	if v.Encryption != nil || v.Signatures[0].Symmetric() || len(token) > maxCachedToken {
+	if v.Encryption != nil || len(token) > maxCachedToken {
 		return id, false
 	}
 	b := idBuffers.Get().(*[]byte)

@@ -2,6 +2,9 @@ package jwt_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -278,6 +281,31 @@ func TestVerifiedBefore(t *testing.T) {
 	} {
 		v.now = policytest.Now.Add(tt.after)
 		if got := v.verify(t.Context(), token, "set", tt.set, "who", tt.who); got != tt.want {
+			t.Errorf("%d: %q, want %q", i, got, tt.want)
+		}
+	}
+}
+
+// TestVerifiedBeforeWithSecret is TestVerifiedBefore for a MAC: a secret that
+// changes, or is too short for the algorithm, finds nothing.
+func TestVerifiedBeforeWithSecret(t *testing.T) {
+	one, other := strings.Repeat("1", 32), strings.Repeat("2", 32)
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"joe","exp":1775044860}`))
+	mac := hmac.New(sha256.New, []byte(one))
+	mac.Write([]byte(head))
+	token := head + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	xml := `<VerifyJWT name="V"><Algorithm>HS256</Algorithm><SecretKey><Value ref="private.key"/></SecretKey><Source>token</Source></VerifyJWT>`
+	v := &verifier{t, nil, policytest.Compile(t, verifyjwt.Kind, xml, policy.Services{}), policytest.Now}
+	for i, tt := range []struct {
+		secret string
+		after  time.Duration
+		want   string
+	}{
+		{one, 0, ""}, {one, 0, ""}, {other, 0, "InvalidToken"}, {one, 0, ""}, {"short", 0, "InsufficientKeyLength"}, {one, 0, ""},
+		{one, 59 * time.Second, ""}, {one, 60 * time.Second, "TokenExpired"}, {one, 0, ""},
+	} {
+		v.now = policytest.Now.Add(tt.after)
+		if got := v.verify(t.Context(), token, "private.key", tt.secret); got != tt.want {
 			t.Errorf("%d: %q, want %q", i, got, tt.want)
 		}
 	}
