@@ -21,8 +21,8 @@ type deployCmd struct {
 	serverFlags
 }
 
-// Run imports the bundle and deploys the new revision, taking the place of the
-// one deployed before.
+// Run imports the bundle, shows the warnings, and deploys the new revision, taking
+// the place of the one deployed before.
 func (c *deployCmd) Run(ctx context.Context, s streams) error {
 	b, err := bundle.Load(c.Bundle)
 	if err != nil {
@@ -41,13 +41,19 @@ func (c *deployCmd) Run(ctx context.Context, s streams) error {
 	if b.Kind == bundle.KindSharedFlow {
 		collection = "sharedflows"
 	}
-	var imported struct{ Revision string }
+	var imported struct {
+		Revision string
+		Warnings []string
+	}
 	err = api.Do(ctx, apiclient.Call{
 		Method: http.MethodPost, Path: apiclient.Path("organizations", c.Org, collection), Body: data, ContentType: "application/octet-stream",
 		Query: url.Values{"action": {"import"}, "name": {name}},
 	}, &imported)
 	if err != nil {
 		return fmt.Errorf("import %s: %w", name, err)
+	}
+	for _, w := range imported.Warnings {
+		fmt.Fprintln(s.err, "warning:", w)
 	}
 	query := url.Values{"override": {"true"}}
 	if c.ServiceAccount != "" {
