@@ -82,6 +82,9 @@ func (s *Scanner) Depth() int { return s.depth }
 // it is asked for.
 func (s *Scanner) Line() int { return s.line(s.begin) }
 
+// Offset is how many bytes were read so far, without a byte order mark.
+func (s *Scanner) Offset() int { return s.pos }
+
 func (s *Scanner) line(at int) int {
 	return 1 + bytes.Count(s.src[:min(at, len(s.src))], []byte{'\n'})
 }
