@@ -85,6 +85,12 @@ var Variables = []Variable{
 	{"PERIGEE_REGION", "", "Value of the flow variable system.region.name."},
 	{"PERIGEE_LAMBDA_STREAMING", "false", "On Lambda: stream answers; the function URL's invoke mode must be RESPONSE_STREAM."},
 	{"PERIGEE_GOOGLE_CREDENTIALS", "", "On Lambda: the external_account configuration (JSON, no secret in it) of workload identity federation; see docs/DEPLOY.md."},
+	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "OpenTelemetry: base URL of an OTLP receiver (http/protobuf); traces and metrics are sent there. Also OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and ..._METRICS_ENDPOINT for one of them. Without any, and without the next two, OpenTelemetry is off."},
+	{"OTEL_TRACES_EXPORTER", "", "otlp or none."},
+	{"OTEL_METRICS_EXPORTER", "", "otlp or none."},
+	{"OTEL_TRACES_SAMPLER", "parentbased_always_on", "Which calls are traced, with OTEL_TRACES_SAMPLER_ARG; for example parentbased_traceidratio and 0.01."},
+	{"OTEL_METRIC_EXPORT_INTERVAL", "60000", "Milliseconds between exports of metrics; they are made by the first call after."},
+	{"OTEL_SERVICE_NAME", "perigee-gateway", "service.name of what is exported; more attributes in OTEL_RESOURCE_ATTRIBUTES."},
 	{"PORT", "8080", "Where perigee gateway and perigee management listen."},
 	{"GOOGLE_CLOUD_PROJECT", "", "Google Cloud project used where no other is named."},
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
@@ -33,6 +34,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/store/embedded"
 	"github.com/perigee-gateway/perigee/shared/store/firestore"
 	"github.com/perigee-gateway/perigee/shared/target"
+	"github.com/perigee-gateway/perigee/shared/telemetry"
 	"github.com/perigee-gateway/perigee/shared/vault"
 )
 
@@ -54,6 +56,9 @@ type Host struct {
 	cipher      *vault.Cipher
 	outlets     outlets
 	gateway     func() *gateway.Gateway
+	// telemetry is nil unless OpenTelemetry or Prometheus is to be told.
+	telemetry func() *telemetry.Telemetry
+	told      atomic.Pointer[telemetry.Telemetry] // what telemetry gave, once it was asked
 
 	mu           sync.Mutex
 	environments map[string]*services
@@ -85,6 +90,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.tokens = googletoken.New(googletoken.Options{})
 	h.outlets = newOutlets(c, h.tokens, log)
 	h.gateway = sync.OnceValue(h.newGateway)
+	h.telemetry = sync.OnceValue(h.newTelemetry)
 	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
 	return h, nil
 }
@@ -99,7 +105,7 @@ func (h *Host) Close() error {
 	for _, s := range h.environments {
 		s.quotas.Flush(ctx)
 	}
-	return errors.Join(h.outlets.close(ctx), h.Store.Close())
+	return errors.Join(h.outlets.close(ctx), h.told.Load().Close(ctx), h.Store.Close())
 }
 
 // Tokens is the token service of the organization.
@@ -168,7 +174,7 @@ func (h *Host) Ensure(ctx context.Context, env string) error {
 func (h *Host) GatewayHandler() http.Handler { return h.gateway() }
 
 func (h *Host) newGateway() *gateway.Gateway {
-	return gateway.New(gateway.Options{
+	opts := gateway.Options{
 		Organization: h.Config.Organization,
 		Environments: h.Config.Environments,
 		AnyHost:      h.Config.AnyHost,
@@ -180,7 +186,9 @@ func (h *Host) newGateway() *gateway.Gateway {
 		Changed:      h.changed,
 		Log:          h.Log,
 		Project:      h.Config.Project,
-	})
+	}
+	h.observe(&opts)
+	return gateway.New(opts)
 }
 
 // services are what the proxies of one environment use.
@@ -230,7 +238,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		Callouts:     s.pool,
 		Keys:         keys,
 		GoogleTokens: h.tokens,
-		Caches:       h.caches(env, config),
+		Caches:       h.counted(env, h.caches(env, config)),
 		Quotas:       s.quotas,
 		Integrations: integration.New(integration.Options{Send: s.pool.Send, Tokens: h.tokens, Project: h.project()}),
 	}

@@ -24,7 +24,7 @@ func (h *Host) ManagementHandler() (http.Handler, error) {
 		}
 		opts.Auth, opts.Audit = google, h.Registry.Audit
 	}
-	return management.New(opts), nil
+	return h.withMetrics(management.New(opts)), nil
 }
 
 func (h *Host) authenticator() (*auth.Google, error) {

@@ -212,7 +212,7 @@ func (e *environment) proxy(ctx context.Context, r *entity.Route) (*pipeline.Pro
 	v, err, _ := e.flight.Do(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
-		return e.load(ctx, r)
+		return e.timed(ctx, r)
 	})
 	if err != nil {
 		return nil, err
@@ -223,6 +223,16 @@ func (e *environment) proxy(ctx context.Context, r *entity.Route) (*pipeline.Pro
 
 // load reads a proxy, the shared flows it reaches that are not compiled yet, and
 // the resource files all of them use, in one exchange, and compiles them.
+// timed is load, told of.
+func (e *environment) timed(ctx context.Context, r *entity.Route) (*pipeline.Proxy, error) {
+	start := e.g.now()
+	p, err := e.load(ctx, r)
+	if err == nil && e.g.opts.Loaded != nil {
+		e.g.opts.Loaded(ctx, e.name, r.Proxy, e.g.now().Sub(start))
+	}
+	return p, err
+}
+
 func (e *environment) load(ctx context.Context, r *entity.Route) (*pipeline.Proxy, error) {
 	config := e.Config()
 	archives := []entity.Archive{r.Archive}

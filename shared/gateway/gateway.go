@@ -49,6 +49,12 @@ type Options struct {
 	// Record, if set, is told of every finished call (analytics, metrics). What
 	// takes time it leaves to fc.After.
 	Record func(ctx context.Context, fc *flow.Context, m *message.Message)
+	// Count, if set, is told of every finished call, too, and is quick: what
+	// takes time it leaves to fc.After.
+	Count func(ctx context.Context, fc *flow.Context, m *message.Message)
+	// Loaded, if set, is told of every proxy that a call had loaded and
+	// compiled, and how long that took.
+	Loaded func(ctx context.Context, env, proxy string, took time.Duration)
 	Log    *slog.Logger
 	Now    func() time.Time
 	// Project is the Google Cloud project, for the trace field of log lines.
@@ -147,6 +153,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	}
 	if g.opts.Record != nil {
 		g.opts.Record(after, fc, m)
+	}
+	if g.opts.Count != nil {
+		g.opts.Count(after, fc, m)
 	}
 	fc.Drain(after)
 	g.logCall(ctx, r, fc, m, size, err)
