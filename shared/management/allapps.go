@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	apigee "google.golang.org/api/apigee/v1"
 
@@ -38,13 +39,13 @@ type appFilter map[string]string
 // filterNames are what can be asked for, in lower case.
 var filterNames = []string{"developeremail", "apiproduct", "consumerkey", "status", "appid", "appname", "apptype", "appgroup"}
 
-var and = regexp.MustCompile(`(?i)\s+AND\s+`)
+var and = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\s+AND\s+`) })
 
 // filter is what the query asks for.
 func (c *call) appFilter() (appFilter, error) {
 	f := appFilter{}
 	if text := strings.TrimSpace(c.query.Get("filter")); text != "" {
-		for _, term := range and.Split(text, -1) {
+		for _, term := range and().Split(text, -1) {
 			name, value, ok := strings.Cut(term, "=")
 			name = bare(strings.TrimSpace(name))
 			if !ok || !slices.Contains(filterNames, name) {

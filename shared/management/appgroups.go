@@ -50,7 +50,7 @@ func (c *call) appGroupFilter() (func(*appGroup) bool, error) {
 		return func(*appGroup) bool { return true }, nil
 	}
 	want := map[string]string{}
-	for _, term := range and.Split(text, -1) {
+	for _, term := range and().Split(text, -1) {
 		name, value, ok := strings.Cut(term, "=")
 		switch name = bare(strings.TrimSpace(name)); {
 		case ok && (name == "status" || name == "channelid" || name == "channeluri"):

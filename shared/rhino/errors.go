@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 
 	"github.com/dop251/goja"
@@ -127,7 +128,7 @@ func (r *Runtime) reword(name, msg string, at place) string {
 		case strings.HasPrefix(msg, "Invalid array length"):
 			return "Inappropriate array length."
 		case strings.Contains(msg, "() precision must be"):
-			if m := precision.FindStringSubmatch(at.text); m != nil {
+			if m := precision().FindStringSubmatch(at.text); m != nil {
 				return "Precision " + m[1] + " out of range."
 			}
 		}
@@ -137,28 +138,34 @@ func (r *Runtime) reword(name, msg string, at place) string {
 	return msg
 }
 
+// pattern is a regular expression that is compiled when it is first needed: most
+// processes run no script that fails.
+func pattern(s string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(s) })
+}
+
 // The texts of goja.
 var (
-	readProperty = regexp.MustCompile(`^Cannot read property '(.*)' of undefined( or null)?$`)
-	noMember     = regexp.MustCompile(`^Object has no member '(.*)'$`)
-	noFunction   = regexp.MustCompile(`^(?:Value is not an object|Not a function): (.*)$`)
+	readProperty = pattern(`^Cannot read property '(.*)' of undefined( or null)?$`)
+	noMember     = pattern(`^Object has no member '(.*)'$`)
+	noFunction   = pattern(`^(?:Value is not an object|Not a function): (.*)$`)
 )
 
 func (r *Runtime) rewordType(msg string, at place) string {
-	if m := readProperty.FindStringSubmatch(msg); m != nil {
+	if m := readProperty().FindStringSubmatch(msg); m != nil {
 		of := r.receiver(m[1], at)
 		if m[2] != "" {
 			return `Cannot call method "` + m[1] + `" of ` + nothing(of)
 		}
 		return `Cannot read property "` + m[1] + `" from ` + nothing(of)
 	}
-	if m := noMember.FindStringSubmatch(msg); m != nil {
+	if m := noMember().FindStringSubmatch(msg); m != nil {
 		if of := r.receiver(m[1], at); of != nil {
 			return "Cannot find function " + m[1] + " in object " + r.display(of) + "."
 		}
 		return "Cannot find function " + m[1] + "."
 	}
-	if m := noFunction.FindStringSubmatch(msg); m != nil {
+	if m := noFunction().FindStringSubmatch(msg); m != nil {
 		if name := called(at); name != "" {
 			return name + " is not a function, it is " + kindOf(m[1]) + "."
 		}
@@ -194,9 +201,9 @@ func kindOf(display string) string {
 }
 
 // nullable is a call of the host function that scripts most often get null from.
-var nullable = regexp.MustCompile(`\.getVariable\([^()]*\)$`)
+var nullable = pattern(`\.getVariable\([^()]*\)$`)
 
-var identifier = regexp.MustCompile(`[A-Za-z_$][\w$]*$`)
+var identifier = pattern(`[A-Za-z_$][\w$]*$`)
 
 // receiver finds the value that a member was looked up on, where it is a
 // global variable: the engine does not tell. nil if it cannot be found.
@@ -206,10 +213,10 @@ func (r *Runtime) receiver(member string, at place) goja.Value {
 		if i < 0 {
 			return nil
 		}
-		if nullable.MatchString(rest[:i]) {
+		if nullable().MatchString(rest[:i]) {
 			return goja.Null()
 		}
-		if id := identifier.FindString(rest[:i]); id != "" {
+		if id := identifier().FindString(rest[:i]); id != "" {
 			before := rest[:i-len(id)]
 			if !strings.HasSuffix(strings.TrimRight(before, " "), ".") {
 				return r.global(id)
@@ -237,13 +244,13 @@ func called(at place) string {
 	if at.col < 1 || at.col > len(at.text) {
 		return ""
 	}
-	if m := constructed.FindStringSubmatch(at.text[at.col-1:]); m != nil {
+	if m := constructed().FindStringSubmatch(at.text[at.col-1:]); m != nil {
 		return m[1]
 	}
 	if at.text[at.col-1] != '(' {
 		return ""
 	}
-	return path.FindString(strings.TrimRight(at.text[:at.col-1], " \t"))
+	return path().FindString(strings.TrimRight(at.text[:at.col-1], " \t"))
 }
 
 // assigned words an assignment to a property of nothing; "" if there is none at
@@ -252,7 +259,7 @@ func assigned(at place) string {
 	if at.col < 1 || at.col > len(at.text) {
 		return ""
 	}
-	m := assignment.FindStringSubmatch(at.text[at.col-1:])
+	m := assignment().FindStringSubmatch(at.text[at.col-1:])
 	if m == nil {
 		return ""
 	}
@@ -264,8 +271,8 @@ func assigned(at place) string {
 }
 
 var (
-	path        = regexp.MustCompile(`[A-Za-z_$][\w$.]*$`)
-	constructed = regexp.MustCompile(`^new\s+([A-Za-z_$][\w$.]*)`)
-	assignment  = regexp.MustCompile(`^([A-Za-z_$][\w$]*)\s*=\s*(\d+|'[^']*'|"[^"]*")?`)
-	precision   = regexp.MustCompile(`to(?:Fixed|Precision|Exponential)\(\s*(-?\d+)`)
+	path        = pattern(`[A-Za-z_$][\w$.]*$`)
+	constructed = pattern(`^new\s+([A-Za-z_$][\w$.]*)`)
+	assignment  = pattern(`^([A-Za-z_$][\w$]*)\s*=\s*(\d+|'[^']*'|"[^"]*")?`)
+	precision   = pattern(`to(?:Fixed|Precision|Exponential)\(\s*(-?\d+)`)
 )

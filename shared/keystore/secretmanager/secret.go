@@ -5,8 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 
@@ -101,14 +101,22 @@ func (d *Driver) replication() *secretmanagerpb.Replication {
 
 // The alphabets of labels, narrowed to ASCII, which filters take unquoted.
 // https://cloud.google.com/resource-manager/docs/labels-overview#requirements
-var (
-	plainKey   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
-	plainValue = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+const (
+	letters     = "abcdefghijklmnopqrstuvwxyz"
+	digits      = "0123456789"
+	punctuation = "_-"
 )
+
+// plain reports whether s has 1 to 63 characters of the alphabets, the first of
+// them one of first.
+func plain(s, first string) bool {
+	return len(s) >= 1 && len(s) <= 63 && strings.IndexByte(first, s[0]) >= 0 &&
+		strings.Trim(s, letters+digits+punctuation) == ""
+}
 
 // labelKey is a label's key as it is, or its hash.
 func labelKey(k string) string {
-	if plainKey.MatchString(k) {
+	if plain(k, letters) {
 		return k
 	}
 	return "h_" + hash(k)
@@ -117,7 +125,7 @@ func labelKey(k string) string {
 // labelValue is a label's value as it is, or its hash. A value that looks like
 // a hash is hashed no matter: what labels say is checked by the annotations.
 func labelValue(v string) string {
-	if plainValue.MatchString(v) {
+	if plain(v, letters+digits) {
 		return v
 	}
 	return "h_" + hash(v)
