@@ -8,16 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"sync/atomic"
-	"unicode/utf8"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-lambda-go/lambdaurl"
-
-	"github.com/perigee-gateway/perigee/shared/fault"
 )
 
 // handler adapts an http.Handler to the events that may call a Lambda
@@ -28,16 +26,10 @@ import (
 //   - Application Load Balancer: "requestContext.elb"
 //
 // With stream, Function URL answers are streamed; the URL's invoke mode must
-// then be RESPONSE_STREAM.
+// then be RESPONSE_STREAM. All others are collected and sent in one piece, at
+// most 6 MB of it.
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
-//
-// A response that the handler aborts (http.ErrAbortHandler) ends with the error
-// Truncated where it is streamed, which is how the Runtime API learns of it: the
-// service then cuts the answer off. One that is sent in one piece was not sent
-// yet, and becomes the 502 that it is without streaming on Apigee.
-//
-// Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
 func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage) (any, error) {
 	return func(ctx context.Context, raw json.RawMessage) (any, error) {
 		var probe struct {
@@ -55,11 +47,7 @@ func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage)
 		case probe.RequestContext.ELB != nil:
 			return serve(ctx, h, raw, albRequest, albResponse)
 		case probe.Version == "2.0" && stream && strings.Contains(probe.RequestContext.DomainName, ".lambda-url."):
-			var e events.LambdaFunctionURLRequest
-			if err := json.Unmarshal(raw, &e); err != nil {
-				return nil, err
-			}
-			return serveStream(ctx, h, &e)
+			return serveStream(ctx, h, raw)
 		case probe.Version == "2.0":
 			return serve(ctx, h, raw, v2Request, v2Response)
 		case probe.HTTPMethod != "":
@@ -67,71 +55,6 @@ func handler(h http.Handler, stream bool) func(context.Context, json.RawMessage)
 		}
 		return nil, errors.New("event is neither a function URL, API Gateway nor load balancer request")
 	}
-}
-
-// asCalled restores the host name that the caller used: the adapter puts the
-// function URL's own domain in its place.
-func asCalled(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host := r.Header.Get("Host"); host != "" {
-			r.Host = host
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-// Truncated is the error of a streamed response that ended too early.
-type Truncated struct{}
-
-// Error implements error.
-func (*Truncated) Error() string { return "the target's response ended too early" }
-
-// serveStream answers with a stream.
-func serveStream(ctx context.Context, h http.Handler, e *events.LambdaFunctionURLRequest) (any, error) {
-	var cut atomic.Bool
-	out, err := lambdaurl.Wrap(asCalled(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cut.Store(aborted(h, w, r))
-	})))(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	out.Body = &cutReader{out.Body, &cut}
-	return out, nil
-}
-
-// aborted runs the handler and reports whether it gave the response up.
-func aborted(h http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
-	defer func() {
-		if v := recover(); v == http.ErrAbortHandler {
-			aborted = true
-		} else if v != nil {
-			panic(v)
-		}
-	}()
-	h.ServeHTTP(w, r)
-	return false
-}
-
-// cutReader ends with an error if the handler gave the response up.
-type cutReader struct {
-	body io.Reader
-	cut  *atomic.Bool // valid once body is at its end
-}
-
-func (r *cutReader) Read(p []byte) (int, error) {
-	n, err := r.body.Read(p)
-	if err == io.EOF && r.cut.Load() {
-		err = &Truncated{}
-	}
-	return n, err
-}
-
-// Close tells the handler that nobody reads on.
-func (r *cutReader) Close() error {
-	if c, ok := r.body.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
 }
 
 func serve[E, R any](ctx context.Context, h http.Handler, raw json.RawMessage, request func(*E) (*http.Request, error), response func(*recorder, *E) R) (any, error) {
@@ -143,11 +66,28 @@ func serve[E, R any](ctx context.Context, h http.Handler, raw json.RawMessage, r
 	if err != nil {
 		return nil, err
 	}
-	rec := &recorder{header: http.Header{}, status: http.StatusOK}
-	if aborted(h, rec, r.WithContext(ctx)) {
-		rec = truncated()
+	ctx, cancel := beforeDeadline(ctx)
+	defer cancel()
+	rec := newRecorder()
+	if err := run(h, rec, r.WithContext(ctx)); err != nil {
+		rec = instead(err) // nothing was sent yet
 	}
 	return response(rec, &e), nil
+}
+
+// answerTime is kept of an invocation's time for what follows a target that does
+// not answer: fault rules, the response, log lines. At its deadline Lambda ends
+// the process, and the caller gets an error of the service.
+const answerTime = 500 * time.Millisecond
+
+// beforeDeadline ends earlier than the invocation does: by answerTime, or half
+// the time that is left.
+func beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-min(answerTime, time.Until(deadline)/2)))
 }
 
 func newRequest(method, host, path, query, sourceIP, body string, encoded bool, header http.Header) (*http.Request, error) {
@@ -170,6 +110,9 @@ func newRequest(method, host, path, query, sourceIP, body string, encoded bool, 
 	if err != nil {
 		return nil, err
 	}
+	// An event is no connection, and cannot become another protocol's.
+	header.Del("Connection")
+	header.Del("Upgrade")
 	r.Header, r.Host, r.RemoteAddr = header, host, sourceIP
 	r.RequestURI = strings.TrimPrefix(u, "https://"+host)
 	return r, nil
@@ -197,14 +140,12 @@ func v2Request(e *events.APIGatewayV2HTTPRequest) (*http.Request, error) {
 func v2Response(r *recorder, _ *events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
 	body, encoded := r.text()
 	out := events.APIGatewayV2HTTPResponse{StatusCode: r.status, Headers: map[string]string{}, Body: body, IsBase64Encoded: encoded}
-	for k, v := range r.header {
+	for k, v := range r.fields() {
 		if k == "Set-Cookie" {
 			out.Cookies = v
 			continue
 		}
-		if v != nil {
-			out.Headers[k] = strings.Join(v, ",")
-		}
+		out.Headers[k] = strings.Join(v, ",")
 	}
 	return out
 }
@@ -246,9 +187,33 @@ func albResponse(r *recorder, e *events.ALBTargetGroupRequest) events.ALBTargetG
 	}
 	out.Headers = map[string]string{}
 	for k, v := range r.fields() {
+		if k == "Set-Cookie" {
+			// Cookies cannot be joined; the load balancer takes names that differ in
+			// case as several fields.
+			for i, c := range v {
+				out.Headers[spelling(k, i)] = c
+			}
+			continue
+		}
 		out.Headers[k] = strings.Join(v, ",")
 	}
 	return out
+}
+
+// spelling is the i-th way to write a name: letter n is in the other case if bit
+// n of i is set.
+func spelling(name string, i int) string {
+	out := []byte(name)
+	for n, bit := 0, 0; n < len(out); n++ {
+		if out[n]|0x20 < 'a' || out[n]|0x20 > 'z' {
+			continue
+		}
+		if i>>bit&1 == 1 {
+			out[n] ^= 0x20
+		}
+		bit++
+	}
+	return string(out)
 }
 
 func multi(single map[string]string, many map[string][]string) http.Header {
@@ -276,11 +241,11 @@ func query(single map[string]string, many map[string][]string, decoded bool) str
 		}
 	}
 	if decoded {
-		return values.Encode()
+		return strings.ReplaceAll(values.Encode(), "+", "%20")
 	}
 	var parts []string
-	for k, vs := range values {
-		for _, v := range vs {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		for _, v := range values[k] {
 			parts = append(parts, k+"="+v)
 		}
 	}
@@ -289,54 +254,3 @@ func query(single map[string]string, many map[string][]string, decoded bool) str
 
 // escapePath escapes what API Gateway decoded in the path.
 func escapePath(path string) string { return (&url.URL{Path: path}).EscapedPath() }
-
-// recorder collects a response: these events are answered in one piece.
-type recorder struct {
-	header http.Header
-	status int
-	wrote  bool
-	body   bytes.Buffer
-}
-
-// truncated is what is sent instead of a response that ended too early.
-func truncated() *recorder {
-	f := fault.New("messaging.adaptors.http.flow.UnexpectedEOFAtTarget", http.StatusBadGateway, "Unexpected EOF at target")
-	rec := &recorder{header: http.Header{"Content-Type": {"application/json"}}, status: f.Status}
-	rec.body.Write(f.JSON())
-	return rec
-}
-
-func (r *recorder) Header() http.Header { return r.header }
-
-func (r *recorder) WriteHeader(status int) {
-	if !r.wrote && status >= 200 {
-		r.status, r.wrote = status, true
-	}
-}
-
-func (r *recorder) Write(b []byte) (int, error) {
-	r.wrote = true
-	return r.body.Write(b)
-}
-
-// Flush implements http.Flusher; there is nothing to flush to.
-func (r *recorder) Flush() {}
-
-func (r *recorder) fields() map[string][]string {
-	out := make(map[string][]string, len(r.header))
-	for k, v := range r.header {
-		if v != nil {
-			out[k] = v
-		}
-	}
-	return out
-}
-
-// text returns the body, in base64 unless it is plain text.
-func (r *recorder) text() (body string, encoded bool) {
-	b := r.body.Bytes()
-	if r.header.Get("Content-Encoding") == "" && utf8.Valid(b) {
-		return string(b), false
-	}
-	return base64.StdEncoding.EncodeToString(b), true
-}

@@ -1,14 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -16,6 +23,25 @@ import (
 	"github.com/perigee-gateway/perigee/shared/boot"
 	"github.com/perigee-gateway/perigee/shared/hosttest"
 )
+
+// service is what may call the function.
+type service struct {
+	name   string
+	stream bool
+	event  func(r *http.Request, body string, encoded bool) any
+	except []string // cases that it cannot pass
+}
+
+var services = []service{
+	{"function URL", false, v2Event("abc.lambda-url.eu-west-1.on.aws"), []string{hosttest.Streams}},
+	{"function URL, streaming", true, v2Event("abc.lambda-url.eu-west-1.on.aws"), nil},
+	{"HTTP API", false, v2Event("abc.execute-api.eu-west-1.amazonaws.com"), []string{hosttest.Streams}},
+	// A REST API hands the path over decoded: what was escaped is lost.
+	{"REST API", false, v1Event, []string{hosttest.Streams, hosttest.EscapedPath}},
+	{"load balancer", false, albEvent(true), []string{hosttest.Streams}},
+	// Without multi-value headers a load balancer keeps the last value of a parameter.
+	{"load balancer, single values", false, albEvent(false), []string{hosttest.Streams, hosttest.SeveralQueryValues}},
+}
 
 // TestMatrix sends the matrix through every event that may call the function.
 func TestMatrix(t *testing.T) {
@@ -25,28 +51,11 @@ func TestMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	for _, e := range []struct {
-		name   string
-		stream bool
-		event  func(*http.Request, string, bool) any
-		except []string
-	}{
-		{"function URL", false, v2Event("abc.lambda-url.eu-west-1.on.aws"), nil},
-		{"function URL, streaming", true, v2Event("abc.lambda-url.eu-west-1.on.aws"), nil},
-		{"HTTP API", false, v2Event("abc.execute-api.eu-west-1.amazonaws.com"), nil},
-		// A REST API hands the path over decoded: what was escaped is lost.
-		{"REST API", false, v1Event, []string{"escaped path"}},
-		{"load balancer", false, albEvent(true), nil},
-	} {
-		t.Run(e.name, func(t *testing.T) {
-			call := handler(h.GatewayHandler(), e.stream)
+	for _, s := range services {
+		t.Run(s.name, func(t *testing.T) {
+			call := handler(h.GatewayHandler(), s.stream)
 			do := func(r *http.Request) (*http.Response, error) {
-				body, _ := io.ReadAll(r.Body)
-				text, encoded := string(body), false
-				if !utf8.Valid(body) {
-					text, encoded = base64.StdEncoding.EncodeToString(body), true
-				}
-				raw, err := json.Marshal(e.event(r, text, encoded))
+				raw, err := s.invocation(r)
 				if err != nil {
 					return nil, err
 				}
@@ -54,12 +63,32 @@ func TestMatrix(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				return response(t, out)
+				if stream, ok := out.(*events.LambdaFunctionURLStreamingResponse); ok {
+					return readStream(stream)
+				}
+				raw, err = json.Marshal(out)
+				if err != nil {
+					return nil, err
+				}
+				return readAnswer(raw)
 			}
-			hosttest.Run(t, do, e.except...)
-			hosttest.Cut(t, do, !e.stream)
+			hosttest.Run(t, do, s.except...)
+			hosttest.Cut(t, do, !s.stream)
 		})
 	}
+}
+
+// invocation is the event that the service makes of a request.
+func (s *service) invocation(r *http.Request) (json.RawMessage, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	text, encoded := string(body), false
+	if !utf8.Valid(body) {
+		text, encoded = base64.StdEncoding.EncodeToString(body), true
+	}
+	return json.Marshal(s.event(r, text, encoded))
 }
 
 func single(h http.Header) map[string]string {
@@ -74,8 +103,13 @@ func v2Event(domain string) func(*http.Request, string, bool) any {
 	return func(r *http.Request, body string, encoded bool) any {
 		header := single(r.Header)
 		header["host"] = r.URL.Host
+		var cookies []string
+		if c, ok := header["cookie"]; ok {
+			cookies = strings.Split(c, "; ")
+			delete(header, "cookie")
+		}
 		return events.APIGatewayV2HTTPRequest{
-			Version: "2.0", RouteKey: "$default", RawPath: r.URL.EscapedPath(), RawQueryString: r.URL.RawQuery, Headers: header,
+			Version: "2.0", RouteKey: "$default", RawPath: r.URL.EscapedPath(), RawQueryString: r.URL.RawQuery, Headers: header, Cookies: cookies,
 			Body: body, IsBase64Encoded: encoded,
 			RequestContext: events.APIGatewayV2HTTPRequestContext{
 				DomainName: domain, Stage: "$default",
@@ -120,20 +154,26 @@ func albEvent(multi bool) func(*http.Request, string, bool) any {
 	}
 }
 
-// response reads what the function returned, as the service in front does.
-func response(t *testing.T, out any) (*http.Response, error) {
-	if s, ok := out.(*events.LambdaFunctionURLStreamingResponse); ok {
-		resp := &http.Response{StatusCode: s.StatusCode, Header: http.Header{}, Body: io.NopCloser(s.Body)}
-		for k, v := range s.Headers {
-			resp.Header.Set(k, v)
-		}
-		resp.Header["Set-Cookie"] = s.Cookies
-		return resp, nil
-	}
-	raw, err := json.Marshal(out)
+// readStream reads a streamed response as the service does: the head as JSON, eight
+// zeros, the body.
+func readStream(stream io.Reader) (*http.Response, error) {
+	r := bufio.NewReader(stream)
+	head, err := r.ReadBytes(0)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := r.Discard(7); err != nil {
+		return nil, err
+	}
+	resp, err := readAnswer(bytes.TrimSuffix(head, []byte{0}))
+	if err == nil {
+		resp.Body = io.NopCloser(r)
+	}
+	return resp, err
+}
+
+// readAnswer reads what the function returned, as the service in front does.
+func readAnswer(raw []byte) (*http.Response, error) {
 	var r struct {
 		StatusCode        int
 		Headers           map[string]string
@@ -145,15 +185,19 @@ func response(t *testing.T, out any) (*http.Response, error) {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, err
 	}
+	if len(raw) > 6<<20 {
+		return nil, fmt.Errorf("%d bytes are more than Lambda takes", len(raw))
+	}
 	body := []byte(r.Body)
 	if r.IsBase64Encoded {
+		var err error
 		if body, err = base64.StdEncoding.DecodeString(r.Body); err != nil {
 			return nil, err
 		}
 	}
 	resp := &http.Response{StatusCode: r.StatusCode, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}
-	for k, v := range r.Headers {
-		resp.Header.Set(k, v)
+	for _, k := range slices.Sorted(maps.Keys(r.Headers)) {
+		resp.Header.Add(k, r.Headers[k])
 	}
 	for k, v := range r.MultiValueHeaders {
 		resp.Header[k] = v
@@ -170,5 +214,87 @@ func TestUnknownEvent(t *testing.T) {
 		if out, err := call(t.Context(), json.RawMessage(raw)); err == nil {
 			t.Errorf("%s gave %v", raw, out)
 		}
+	}
+}
+
+// TestGivenUp is a handler that gives its response up, or panics.
+func TestGivenUp(t *testing.T) {
+	was := slog.Default()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	defer slog.SetDefault(was)
+	early := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	late := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "begun")
+		panic(http.ErrAbortHandler)
+	})
+	broken := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("broken") })
+	for _, s := range services {
+		t.Run(s.name, func(t *testing.T) {
+			for _, c := range []struct {
+				name   string
+				h      http.Handler
+				status int
+			}{{"early", early, 502}, {"late", late, 502}, {"broken", broken, 500}} {
+				r, err := http.NewRequest("GET", "http://api.example.com/x", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				raw, err := s.invocation(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out, err := handler(c.h, s.stream)(t.Context(), raw)
+				if err != nil {
+					t.Fatalf("%s: %v", c.name, err)
+				}
+				if stream, ok := out.(*events.LambdaFunctionURLStreamingResponse); ok {
+					body, err := io.ReadAll(stream.Body)
+					if c.name == "late" {
+						if stream.StatusCode != 200 || string(body) != "begun" || !errors.Is(err, errAborted) {
+							t.Errorf("%s: %d %q %v", c.name, stream.StatusCode, body, err)
+						}
+					} else if stream.StatusCode != c.status || err != nil {
+						t.Errorf("%s: %d %q %v", c.name, stream.StatusCode, body, err)
+					}
+					continue
+				}
+				if raw, err = json.Marshal(out); err != nil {
+					t.Fatal(err)
+				}
+				resp, err := readAnswer(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, _ := io.ReadAll(resp.Body)
+				if resp.StatusCode != c.status || !bytes.Contains(body, []byte(`"errorcode":"messaging.`)) {
+					t.Errorf("%s: %d %s", c.name, resp.StatusCode, body)
+				}
+			}
+		})
+	}
+}
+
+// TestDeadline is that the handler has to be done before Lambda ends the process.
+func TestDeadline(t *testing.T) {
+	for left, want := range map[time.Duration]time.Duration{time.Minute: time.Minute - answerTime, 400 * time.Millisecond: 200 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		defer cancel()
+		ctx, cancel = beforeDeadline(ctx)
+		defer cancel()
+		deadline, _ := ctx.Deadline()
+		if got := time.Until(deadline); got > want || got < want-10*time.Second {
+			t.Errorf("of %v are %v left, want %v", left, got, want)
+		}
+	}
+}
+
+func TestSpelling(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range 1 << 9 {
+		s := spelling("Set-Cookie", i)
+		if seen[s] || !strings.EqualFold(s, "Set-Cookie") {
+			t.Fatalf("%d: %s", i, s)
+		}
+		seen[s] = true
 	}
 }
