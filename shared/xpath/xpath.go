@@ -4,6 +4,7 @@
 package xpath
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"iter"
@@ -173,9 +174,11 @@ func (r Result) XML() string {
 		return r.nodes[0].xml()
 	}
 	var b strings.Builder
+	w := bufio.NewWriter(&b) // xmlquery takes it as its own, instead of one for each node
 	for _, n := range r.nodes {
-		b.WriteString(n.xml())
+		n.write(w)
 	}
+	w.Flush()
 	return b.String()
 }
 
@@ -199,10 +202,26 @@ func (r Result) FirstXML() string {
 }
 
 func (n *node) xml() string {
-	if n.attr || n.n.Type == xmlquery.TextNode || n.n.Type == xmlquery.CharDataNode {
+	if n.isText() {
 		return n.text
 	}
-	return n.n.OutputXMLWithOptions(xmlquery.WithOutputSelf(), xmlquery.WithEmptyTagSupport(), xmlquery.WithPreserveSpace())
+	var b strings.Builder
+	w := bufio.NewWriter(&b)
+	n.write(w)
+	w.Flush()
+	return b.String()
+}
+
+func (n *node) isText() bool {
+	return n.attr || n.n.Type == xmlquery.TextNode || n.n.Type == xmlquery.CharDataNode
+}
+
+func (n *node) write(w *bufio.Writer) {
+	if n.isText() {
+		w.WriteString(n.text)
+		return
+	}
+	_ = n.n.WriteWithOptions(w, xmlquery.WithOutputSelf(), xmlquery.WithEmptyTagSupport(), xmlquery.WithPreserveSpace()) // w takes everything
 }
 
 // Text returns the result as XPath's string() does: the string value of the
