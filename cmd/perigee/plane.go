@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,5 +39,7 @@ func servePlane(ctx context.Context, s streams, build func(context.Context, boot
 		return err
 	}
 	log.Info("listening", "address", l.Addr().String())
-	return boot.Serve(ctx, l, boot.Lazy(build))
+	h := boot.Lazy(build)
+	err = boot.Serve(ctx, l, h)
+	return errors.Join(err, h.Close())
 }

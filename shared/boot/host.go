@@ -312,7 +312,13 @@ func Gateway(ctx context.Context, c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.GatewayHandler(), nil
+	return plane{h.GatewayHandler(), h}, nil
+}
+
+// plane is a handler and what it runs on.
+type plane struct {
+	http.Handler
+	*Host
 }
 
 // Management builds the control plane for functions and containers.
@@ -324,5 +330,9 @@ func Management(ctx context.Context, c Config) (http.Handler, error) {
 	if err := h.Registry.FinishJobs(ctx, c.Organization, false); err != nil {
 		h.Log.Warn("what a crash left undone stays so for now", "error", err)
 	}
-	return h.ManagementHandler()
+	m, err := h.ManagementHandler()
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return plane{m, h}, nil
 }

@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -11,11 +12,27 @@ import (
 	"github.com/perigee-gateway/perigee/shared/gateway"
 )
 
+// Plane is a handler that holds something open.
+type Plane interface {
+	http.Handler
+	io.Closer
+}
+
 // Lazy returns a handler that is built from the environment on its first
 // request. A build that fails answers 503 and is tried again with the next
 // request.
-func Lazy(build func(context.Context, Config) (http.Handler, error)) http.Handler {
+func Lazy(build func(context.Context, Config) (http.Handler, error)) Plane {
 	return &lazy{build: build}
+}
+
+// Close closes what the handler was built on, if it was.
+func (l *lazy) Close() error {
+	if h := l.handler.Load(); h != nil {
+		if c, ok := (*h).(io.Closer); ok {
+			return c.Close()
+		}
+	}
+	return nil
 }
 
 type lazy struct {
