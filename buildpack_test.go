@@ -180,7 +180,11 @@ func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off")
+	flags := "-mod=mod -buildvcs=false"
+	if strings.Contains(os.Getenv("GOFLAGS"), "-trimpath") {
+		flags += " -trimpath" // what is compiled already need not be once more
+	}
+	cmd.Env = append(os.Environ(), "GOFLAGS="+flags, "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/perigee-gateway/perigee/shared/gateway"
+	"github.com/perigee-gateway/perigee/shared/startup"
 )
 
 // Plane is a handler that holds something open.
@@ -49,6 +50,7 @@ func (l *lazy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.ServeHTTP(w, r)
+	startup.Done()
 }
 
 func (l *lazy) open(ctx context.Context) (http.Handler, error) {
