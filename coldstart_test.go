@@ -117,7 +117,7 @@ func build(b *testing.B, dir, name, source string, flags []string) string {
 		pkg, args = "./coldstart.local/"+name, append(args, "-overlay", overlay)
 	}
 	cmd := exec.Command("go", append(args, pkg)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("go build %s: %v\n%s", name, err, out)
 	}

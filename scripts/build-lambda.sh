@@ -2,7 +2,7 @@
 # Builds the Lambda zips, the same bytes every time and in every folder:
 #   scripts/build-lambda.sh [DIR]      # default dist: perigee-lambda-{arm64,amd64}.zip
 # ARCHITECTURES="arm64" builds one of them. Runtime: provided.al2023; the handler's
-# name does not matter.
+# name does not matter. CGO=1 is for tests, which then need not compile all anew.
 set -euo pipefail
 umask 022
 [ $# -eq 0 ] || mkdir -p "$1"
@@ -13,7 +13,7 @@ for arch in ${ARCHITECTURES:-arm64 amd64}; do
   dir="$(mktemp -d)"
   # lambda.norpc leaves the runtime of 2018 out. GOFLAGS, GOARM64 and GOAMD64 are
   # fixed: what they are set to here must not show in the zip.
-  CGO_ENABLED=0 GOWORK=off GOFLAGS= GOOS=linux GOARCH="$arch" GOAMD64=v1 GOARM64=v8.0 \
+  CGO_ENABLED="${CGO:-0}" GOWORK=off GOFLAGS= GOOS=linux GOARCH="$arch" GOAMD64=v1 GOARM64=v8.0 \
     go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w -buildid=" -o "$dir/bootstrap" ./functions/lambda
   GOWORK=off GOFLAGS="-trimpath -buildvcs=false" go run ./scripts/lambdazip "$out/perigee-lambda-$arch.zip" "$dir/bootstrap"
   rm -rf "$dir"

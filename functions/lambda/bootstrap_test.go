@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"go/build"
 	"io"
 	"net"
 	"net/http"
@@ -26,15 +27,15 @@ import (
 // TestBuildLambda runs scripts/build-lambda.sh in two copies of the source, and
 // holds the zips against each other and against what provided.al2023 wants: the
 // program for the architecture, named bootstrap, that may be executed. It is this
-// machine's; PERIGEE_LAMBDA_ARCHITECTURES="arm64 amd64" makes it both, which takes
-// minutes where nothing is cached for the other.
+// machine's, or with PERIGEE_DELIVERED=true both, which takes minutes where nothing
+// is cached for the other.
 func TestBuildLambda(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the whole program twice: left out with -short")
 	}
-	architectures := strings.Fields(os.Getenv("PERIGEE_LAMBDA_ARCHITECTURES"))
-	if len(architectures) == 0 {
-		architectures = []string{runtime.GOARCH}
+	architectures := []string{runtime.GOARCH}
+	if os.Getenv("PERIGEE_DELIVERED") == "true" {
+		architectures = []string{"arm64", "amd64"}
 	}
 	first, second := zips(t, architectures), zips(t, architectures)
 	for _, arch := range architectures {
@@ -95,7 +96,7 @@ func zips(t *testing.T, architectures []string) map[string][]byte {
 		}
 	}
 	cmd := exec.Command(filepath.Join(source, "scripts/build-lambda.sh"), dist)
-	cmd.Env = append(os.Environ(), "ARCHITECTURES="+strings.Join(architectures, " "))
+	cmd.Env = append(os.Environ(), "ARCHITECTURES="+strings.Join(architectures, " "), cgo())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build-lambda.sh: %v\n%s", err, out)
 	}
@@ -109,6 +110,16 @@ func zips(t *testing.T, architectures []string) map[string][]byte {
 	return found
 }
 
+// cgo is whether the program is built with cgo: as the tests are, so that little
+// has to be compiled, or, with PERIGEE_DELIVERED=true, without, as it is delivered.
+// .ci/run does that.
+func cgo() string {
+	if os.Getenv("PERIGEE_DELIVERED") == "true" || !build.Default.CgoEnabled {
+		return "CGO=0"
+	}
+	return "CGO=1"
+}
+
 // built is the program as the script builds it, for this machine.
 var built = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "bootstrap")
@@ -116,7 +127,7 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	cmd := exec.Command("../../scripts/build-lambda.sh", dir)
-	cmd.Env = append(os.Environ(), "ARCHITECTURES="+runtime.GOARCH)
+	cmd.Env = append(os.Environ(), "ARCHITECTURES="+runtime.GOARCH, cgo())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build-lambda.sh: %w\n%s", err, out)
 	}
