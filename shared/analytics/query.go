@@ -245,9 +245,6 @@ func isKnown(name string) bool {
 	return isDim || isTime || isMet || name == "message_count" || name == "environment" || name == "organization"
 }
 
-// IsSystem reports whether a name is one that StatisticsCollector may not use.
-func IsSystem(name string) bool { return isKnown(name) }
-
 func dimensionNamed(name string) (dimension, bool) {
 	for d, n := range dimensionNames {
 		if n == name {

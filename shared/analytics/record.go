@@ -26,7 +26,7 @@ const (
 	// maxHeld bounds the length of collected dimensions held in memory, in bytes.
 	maxHeld = 4 << 20
 	// flushTimeout bounds one write.
-	flushTimeout = 10 * time.Second
+	flushTimeout = 2 * time.Second
 )
 
 // Options are what a Recorder is made of.
@@ -116,6 +116,9 @@ func (r *Recorder) Record(fc *flow.Context, name string, value any) {
 		c.dim(name, v)
 	}
 }
+
+// Reserved implements policy.Analytics.
+func (r *Recorder) Reserved(name string) bool { return isKnown(name) }
 
 func (c *collected) metric(name string, v float64) {
 	if c.metrics == nil {

@@ -49,6 +49,13 @@ type Config struct {
 	Port string
 	// Project is the Google Cloud project, for the trace field of log lines.
 	Project string
+	// NoAnalytics keeps calls from being counted.
+	NoAnalytics bool
+	// AnalyticsInterval is how often an instance writes what it counted while calls
+	// come; 0 is DefaultInterval, below that it writes with every call.
+	AnalyticsInterval time.Duration
+	// AnalyticsRetention is how long that is kept; 0 is DefaultRetention.
+	AnalyticsRetention time.Duration
 	// LogDir is where MessageLogging's <File> writes; empty refuses it.
 	LogDir string
 	// PubSubEmulator is the address of a Pub/Sub emulator to use instead.
@@ -62,6 +69,12 @@ type Config struct {
 	// <SSLInfo>: the name, but not the chain.
 	PermissiveTLS bool
 }
+
+// Defaults of analytics.
+const (
+	DefaultInterval  = 5 * time.Second
+	DefaultRetention = 90 * 24 * time.Hour
+)
 
 // Variable documents one environment variable.
 type Variable struct{ Name, Default, Doc string }
@@ -77,6 +90,9 @@ var Variables = []Variable{
 	{"PERIGEE_ANY_HOST", "false", "Answer host names that no environment group lists."},
 	{"PERIGEE_LOG_FORMAT", "json", "json (Cloud Logging's structure) or text."},
 	{"PERIGEE_LOG_LEVEL", "info", "debug, info, warn or error."},
+	{"PERIGEE_ANALYTICS", "true", "Count calls for the stats resource of the Management API."},
+	{"PERIGEE_ANALYTICS_INTERVAL", "5s", "How often an instance writes what it counted, with a call that ends; an instance that is killed loses what it counted since. 0 writes with every call."},
+	{"PERIGEE_ANALYTICS_RETENTION", "2160h", "How long counted calls are kept."},
 	{"PERIGEE_LOG_DIR", "", "Directory that MessageLogging's <File> writes beneath; without one such policies are refused. For hosts with a disk that stays."},
 	{"PERIGEE_PERMISSIVE_TLS", "false", "Verify target certificates without <SSLInfo> as Apigee does: the host name, but not the chain."},
 	{"PERIGEE_ADMINS", "", "Comma list of members (e-mail addresses of users or service accounts) with the role admin in every organization: who makes the first one and grants roles."},
@@ -131,6 +147,20 @@ func fromEnv(lookup func(string) (string, bool)) (Config, error) {
 	}
 	if c.PermissiveTLS, err = strconv.ParseBool(get("PERIGEE_PERMISSIVE_TLS", "false")); err != nil {
 		return c, fmt.Errorf("PERIGEE_PERMISSIVE_TLS: %w", err)
+	}
+	counted, err := strconv.ParseBool(get("PERIGEE_ANALYTICS", "true"))
+	if err != nil {
+		return c, fmt.Errorf("PERIGEE_ANALYTICS: %w", err)
+	}
+	c.NoAnalytics = !counted
+	if c.AnalyticsInterval, err = time.ParseDuration(get("PERIGEE_ANALYTICS_INTERVAL", DefaultInterval.String())); err != nil {
+		return c, fmt.Errorf("PERIGEE_ANALYTICS_INTERVAL: %w", err)
+	}
+	if c.AnalyticsInterval == 0 {
+		c.AnalyticsInterval = -1
+	}
+	if c.AnalyticsRetention, err = time.ParseDuration(get("PERIGEE_ANALYTICS_RETENTION", DefaultRetention.String())); err != nil {
+		return c, fmt.Errorf("PERIGEE_ANALYTICS_RETENTION: %w", err)
 	}
 	return c, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/basicauthentication"
 	"github.com/perigee-gateway/perigee/shared/policies/concurrentratelimit"
 	"github.com/perigee-gateway/perigee/shared/policies/cors"
+	"github.com/perigee-gateway/perigee/shared/policies/datacapture"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejws"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejwt"
 	"github.com/perigee-gateway/perigee/shared/policies/deleteoauthv2info"
@@ -51,6 +52,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/setintegrationrequest"
 	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
+	"github.com/perigee-gateway/perigee/shared/policies/statisticscollector"
 	"github.com/perigee-gateway/perigee/shared/policies/validatesamlassertion"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
@@ -70,6 +72,7 @@ var All = []policy.Kind{
 	concurrentratelimit.Kind,
 	concurrentratelimit.OtherKind,
 	cors.Kind,
+	datacapture.Kind,
 	decodejws.Kind,
 	decodejwt.Kind,
 	deleteoauthv2info.Kind,
@@ -111,6 +114,7 @@ var All = []policy.Kind{
 	setintegrationrequest.Kind,
 	setoauthv2info.Kind,
 	spikearrest.Kind,
+	statisticscollector.Kind,
 	validatesamlassertion.Kind,
 	verifyapikey.Kind,
 	verifyjws.Kind,

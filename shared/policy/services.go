@@ -338,12 +338,16 @@ type Analytics interface {
 	// a dimension, an int64 or float64 a metric. The record is kept in the call
 	// and written when it ends; of two values of one name the last counts.
 	Record(fc *flow.Context, name string, value any)
+	// Reserved reports whether a name is one of the dimensions and metrics that
+	// every call has.
+	Reserved(name string) bool
 }
 
 // Collectors are the data collectors of an organization.
 type Collectors interface {
 	// Collector returns the type of a data collector (INTEGER, FLOAT, STRING,
-	// BOOLEAN, DATETIME) and whether there is one of that name.
+	// BOOLEAN, DATETIME; "" where it is not known and any will do) and whether
+	// there is one of that name.
 	Collector(name string) (typ string, ok bool)
 }
 
