@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,6 +39,6 @@ func servePlane(ctx context.Context, s streams, build func(context.Context, boot
 	}
 	log.Info("listening", "address", l.Addr().String())
 	h := boot.Lazy(build)
-	err = boot.Serve(ctx, l, h)
-	return errors.Join(err, h.Close())
+	defer h.Flush()
+	return boot.Serve(ctx, l, h)
 }

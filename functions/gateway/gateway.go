@@ -10,8 +10,9 @@ import (
 
 // Handler returns the gateway configured by environment variables. Nothing is
 // opened before the first request. It panics with http.ErrAbortHandler where a
-// response must not end as a whole one does.
-func Handler() http.Handler { return boot.Lazy(boot.Gateway) }
+// response must not end as a whole one does. What an instance counted is stored
+// when the platform takes it away.
+func Handler() http.Handler { return boot.Lazy(boot.Gateway).FlushOnTerm() }
 
 // Function returns Handler for the Functions Framework, which does not know
 // http.ErrAbortHandler: it would write a text of its own behind what was sent.

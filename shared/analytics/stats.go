@@ -49,6 +49,81 @@ func (s *Stats) Host(ctx context.Context, org string, environments []string, hos
 	return &apigee.GoogleCloudApigeeV1Stats{Hosts: []*apigee.GoogleCloudApigeeV1StatsHostStats{out}, MetaData: a.metadata()}, nil
 }
 
+// Optimized is the answer to a query about environments, in the form that has the
+// times once and not with every value. host is "" for calls to any host name.
+func (s *Stats) Optimized(ctx context.Context, org string, environments []string, host string, q *Query) (*apigee.GoogleCloudApigeeV1OptimizedStats, error) {
+	a := newAnswer(org, q)
+	a.host = host
+	for _, env := range environments {
+		if err := a.scan(ctx, s.store, env); err != nil {
+			return nil, err
+		}
+	}
+	groups, found := a.sorted(), len(a.groups)
+	times := a.allTimes(groups)
+	data := []any{}
+	for _, g := range groups {
+		data = append(data, a.optimized(g, times, strings.Join(environments, ",")))
+	}
+	return &apigee.GoogleCloudApigeeV1OptimizedStats{Response: &apigee.GoogleCloudApigeeV1OptimizedStatsResponse{
+		TimeUnit: times, MetaData: a.metadata(), ResultTruncated: len(groups) < found,
+		Stats: &apigee.GoogleCloudApigeeV1OptimizedStatsNode{Data: data, ForceSendFields: []string{"Data"}},
+	}}, nil
+}
+
+// allTimes are the times that any group has values for, in the order of the query.
+func (a *answer) allTimes(groups []*group) []int64 {
+	var times []int64
+	for _, g := range groups {
+		for at := range g.times {
+			times = append(times, at)
+		}
+	}
+	slices.Sort(times)
+	times = slices.Compact(times)
+	if !a.q.TimeAscending {
+		slices.Reverse(times)
+	}
+	return times
+}
+
+// optimizedGroup is a group in the optimized form.
+type optimizedGroup struct {
+	Identifier optimizedNames    `json:"identifier"`
+	Metric     []optimizedMetric `json:"metric"`
+}
+
+type optimizedNames struct {
+	Names  []string `json:"names"`
+	Values []string `json:"values"`
+}
+
+type optimizedMetric struct {
+	Env    string    `json:"env"`
+	Name   string    `json:"name"`
+	Values []float64 `json:"values"`
+}
+
+func (a *answer) optimized(g *group, times []int64, env string) optimizedGroup {
+	out := optimizedGroup{Identifier: optimizedNames{Names: a.q.Dimensions, Values: g.names}}
+	for i := range a.q.Select {
+		s := &a.q.Select[i]
+		m := optimizedMetric{Env: env, Name: s.Name}
+		if a.q.Unit == "" {
+			m.Values = []float64{s.compute(&g.total, a.q.seconds())}
+		}
+		for _, at := range times {
+			v := 0.0
+			if r := g.times[at]; r != nil {
+				v = s.compute(r, a.q.unitSeconds(at))
+			}
+			m.Values = append(m.Values, v)
+		}
+		out.Metric = append(out.Metric, m)
+	}
+	return out
+}
+
 // answer is a query being answered.
 type answer struct {
 	org, host string

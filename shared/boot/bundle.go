@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/perigee-gateway/perigee/shared/analytics"
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/cache"
 	"github.com/perigee-gateway/perigee/shared/cloudlogging"
@@ -41,7 +43,7 @@ func (h *Host) DeployBundle(ctx context.Context, env, path string) (*Live, error
 	if b == nil {
 		return nil, err
 	}
-	problems := h.Validate(b, env)
+	problems := h.Validate(ctx, h.Config.Organization, env, b)
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -80,9 +82,19 @@ func bundleName(b *bundle.Bundle, path string) string {
 }
 
 // Validate compiles a bundle as a gateway would, and returns everything that was
-// found.
-func (h *Host) Validate(b *bundle.Bundle, env string) bundle.Problems {
-	return validate(b, h.kinds, h.Config.Organization, env, h.Config.LogDir != "")
+// found. env is "" where it is not to be deployed yet.
+func (h *Host) Validate(ctx context.Context, org, env string, b *bundle.Bundle) bundle.Problems {
+	p := place{org: org, env: env, files: h.Config.LogDir != ""}
+	if env != "" && slices.ContainsFunc(b.Policies, func(p *bundle.Policy) bool { return p.Kind == "DataCapture" }) {
+		c, err := h.Registry.Config(ctx, org, "")
+		if err != nil {
+			var problems bundle.Problems
+			problems.Add(bundle.Pos{}, err)
+			return problems
+		}
+		p.collectors = collectors(c.DataCollectors)
+	}
+	return validate(b, h.kinds, p)
 }
 
 // Lint returns the problems of the bundle at path.
@@ -91,7 +103,14 @@ func Lint(path string) (bundle.Problems, error) {
 	if b == nil {
 		return nil, err
 	}
-	return validate(b, policies.Kinds(), "local", "test", true), nil
+	return validate(b, policies.Kinds(), place{org: "local", env: "test", files: true}), nil
+}
+
+// place is what is known of where a bundle is to run.
+type place struct {
+	org, env   string
+	files      bool              // there is a directory for log files
+	collectors policy.Collectors // nil: not known
 }
 
 // LintZip is why a bundle would be refused, nil if it would not.
@@ -100,18 +119,18 @@ func LintZip(data []byte) error {
 	if b == nil {
 		return err
 	}
-	return validate(b, policies.Kinds(), "local", "test", true).Err()
+	return validate(b, policies.Kinds(), place{org: "local", env: "test", files: true}).Err()
 }
 
 // validate compiles with services that answer nothing: no policy calls one
-// while it is compiled. files says whether there are log files.
-func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string, files bool) bundle.Problems {
+// while it is compiled.
+func validate(b *bundle.Bundle, kinds policy.Kinds, p place) bundle.Problems {
 	pool := target.New(target.Options{Servers: targetServers(func() *entity.Config { return &entity.Config{} })})
 	sets, err := registry.BundleProperties(b)
 	opts := pipeline.Options{
-		Organization: org, Environment: env, Name: b.Name, Revision: "0",
+		Organization: p.org, Environment: p.env, Name: b.Name, Revision: "0",
 		Properties: registry.Properties{Bundle: sets},
-		Services:   offered(pool, files),
+		Services:   offered(pool, p),
 		Target: func(c *bundle.HTTPTargetConnection, name string, e *policy.Env) pipeline.Target {
 			return pool.Connect(c, name, e)
 		},
@@ -132,7 +151,7 @@ func validate(b *bundle.Bundle, kinds policy.Kinds, org, env string, files bool)
 
 // offered are services a gateway offers, for policies that refuse to be
 // deployed without one.
-func offered(pool *target.Pool, files bool) policy.Services {
+func offered(pool *target.Pool, p place) policy.Services {
 	s := policy.Services{
 		Callouts: pool, LocalCallouts: noLocal{}, KeyValueMaps: (*registry.MapCache)(nil),
 		SharedFlows: noFlows{}, GoogleTokens: (*googletoken.Source)(nil), Keys: (*keystore.Keys)(nil),
@@ -140,8 +159,9 @@ func offered(pool *target.Pool, files bool) policy.Services {
 		Caches: (*cache.Caches)(nil), Quotas: (*counter.Quotas)(nil),
 		Logs: (*cloudlogging.Writer)(nil), Syslog: syslogOver(pool, slog.Default()), Publisher: (*pubsub.Publisher)(nil),
 		Integrations: (*integration.Service)(nil),
+		Analytics:    (*analytics.Recorder)(nil), Collectors: p.collectors,
 	}
-	if files {
+	if p.files {
 		s.LogFiles = (*logfile.Dir)(nil)
 	}
 	return s

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/perigee-gateway/perigee/shared/analytics"
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/cache"
 	"github.com/perigee-gateway/perigee/shared/counter"
@@ -55,6 +56,7 @@ type Host struct {
 	kinds       policy.Kinds
 	cipher      *vault.Cipher
 	outlets     outlets
+	recorder    *analytics.Recorder
 	gateway     func() *gateway.Gateway
 	// telemetry is nil unless OpenTelemetry or Prometheus is to be told.
 	telemetry func() *telemetry.Telemetry
@@ -89,29 +91,41 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.oauth = oauth.New(h.Registry, h.credentials, c.Organization)
 	h.tokens = googletoken.New(googletoken.Options{})
 	h.outlets = newOutlets(c, h.tokens, log)
+	h.recorder = newRecorder(h)
 	h.gateway = sync.OnceValue(h.newGateway)
 	h.telemetry = sync.OnceValue(h.newTelemetry)
 	h.Registry.Subscribe(func(registry.Change) { h.gateway().Invalidate() })
 	return h, nil
 }
 
-// Close sends what waits to be sent, gives back what the quotas of this process
-// leased, and closes the store.
-func (h *Host) Close() error {
+// Flush sends what waits to be sent and stores what was counted, within 5 s: the
+// process ends.
+func (h *Host) Flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, s := range h.environments {
 		s.quotas.Flush(ctx)
 	}
-	return errors.Join(h.outlets.close(ctx), h.told.Load().Close(ctx), h.Store.Close())
+	h.mu.Unlock()
+	if h.recorder != nil {
+		h.recorder.Close(ctx)
+	}
+	h.outlets.logs.Flush(ctx)
+}
+
+// Close is Flush, and closes the store.
+func (h *Host) Close() error {
+	h.Flush()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return errors.Join(h.outlets.close(), h.told.Load().Close(ctx), h.Store.Close())
 }
 
 // Tokens is the token service of the organization.
 func (h *Host) Tokens() *oauth.Service { return h.oauth }
 
-// closeTimeout bounds what is done before the store is closed.
+// closeTimeout bounds what is done before a process ends.
 const closeTimeout = 5 * time.Second
 
 func openStore(s string) (store.Driver, error) {
@@ -184,6 +198,7 @@ func (h *Host) newGateway() *gateway.Gateway {
 		Source:       deployment.NewSource(h.Registry),
 		Runtime:      h.runtime,
 		Changed:      h.changed,
+		Record:       h.record(),
 		Log:          h.Log,
 		Project:      h.Config.Project,
 	}
@@ -241,6 +256,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		Caches:       h.counted(env, h.caches(env, config)),
 		Quotas:       s.quotas,
 		Integrations: integration.New(integration.Options{Send: s.pool.Send, Tokens: h.tokens, Project: h.project()}),
+		Analytics:    h.recorder,
 	}
 	h.outlets.offer(&s.Services, s.pool, h.Log)
 	return s
@@ -312,14 +328,17 @@ func Gateway(ctx context.Context, c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plane{h.GatewayHandler(), h}, nil
+	return &plane{h.GatewayHandler(), h}, nil
 }
 
-// plane is a handler and what it runs on.
+// plane is a handler with the host that it runs on.
 type plane struct {
 	http.Handler
-	*Host
+	host *Host
 }
+
+// Flush is Host.Flush.
+func (p *plane) Flush() { p.host.Flush() }
 
 // Management builds the control plane for functions and containers.
 func Management(ctx context.Context, c Config) (http.Handler, error) {
@@ -330,9 +349,5 @@ func Management(ctx context.Context, c Config) (http.Handler, error) {
 	if err := h.Registry.FinishJobs(ctx, c.Organization, false); err != nil {
 		h.Log.Warn("what a crash left undone stays so for now", "error", err)
 	}
-	m, err := h.ManagementHandler()
-	if err != nil {
-		return nil, errors.Join(err, h.Close())
-	}
-	return plane{m, h}, nil
+	return h.ManagementHandler()
 }

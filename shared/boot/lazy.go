@@ -2,47 +2,32 @@ package boot
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/perigee-gateway/perigee/shared/gateway"
-	"github.com/perigee-gateway/perigee/shared/startup"
 )
-
-// Plane is a handler that holds something open.
-type Plane interface {
-	http.Handler
-	io.Closer
-}
 
 // Lazy returns a handler that is built from the environment on its first
 // request. A build that fails answers 503 and is tried again with the next
 // request.
-func Lazy(build func(context.Context, Config) (http.Handler, error)) Plane {
-	return &lazy{build: build}
+func Lazy(build func(context.Context, Config) (http.Handler, error)) *LazyHandler {
+	return &LazyHandler{build: build}
 }
 
-// Close closes what the handler was built on, if it was.
-func (l *lazy) Close() error {
-	if h := l.handler.Load(); h != nil {
-		if c, ok := (*h).(io.Closer); ok {
-			return c.Close()
-		}
-	}
-	return nil
-}
-
-type lazy struct {
+// LazyHandler is what Lazy returns.
+type LazyHandler struct {
 	build   func(context.Context, Config) (http.Handler, error)
 	handler atomic.Pointer[http.Handler]
 	mu      sync.Mutex
 }
 
-func (l *lazy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *LazyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, err := l.open(r.Context())
 	if err != nil {
 		startLog().Error("cannot start", "error", err)
@@ -50,10 +35,9 @@ func (l *lazy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.ServeHTTP(w, r)
-	startup.Done()
 }
 
-func (l *lazy) open(ctx context.Context) (http.Handler, error) {
+func (l *LazyHandler) open(ctx context.Context) (http.Handler, error) {
 	if h := l.handler.Load(); h != nil {
 		return *h, nil
 	}
@@ -72,6 +56,33 @@ func (l *lazy) open(ctx context.Context) (http.Handler, error) {
 	}
 	l.handler.Store(&h)
 	return h, nil
+}
+
+// Flush sends what waits to be sent and stores what was counted: the process
+// ends. It does nothing if the handler was never built.
+func (l *LazyHandler) Flush() {
+	if h := l.handler.Load(); h != nil {
+		if f, ok := (*h).(interface{ Flush() }); ok {
+			f.Flush()
+		}
+	}
+}
+
+// FlushOnTerm has the handler flushed when the process is told to end (SIGTERM:
+// a platform takes an instance away), for hosts whose main is not ours. The
+// process then ends as it would have without.
+func (l *LazyHandler) FlushOnTerm() *LazyHandler {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() {
+		<-term
+		l.Flush()
+		signal.Stop(term)
+		if p, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = p.Signal(syscall.SIGTERM)
+		}
+	}()
+	return l
 }
 
 // startLog is the logger where the configuration that names one may be what is

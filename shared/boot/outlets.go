@@ -51,8 +51,8 @@ func syslogOver(pool *target.Pool, log *slog.Logger) *syslog.Network {
 	})
 }
 
-func (o *outlets) close(ctx context.Context) error {
-	err := errors.Join(o.logs.Close(ctx), o.topic.Close())
+func (o *outlets) close() error {
+	err := errors.Join(o.logs.Close(context.Background()), o.topic.Close())
 	if o.files != nil {
 		err = errors.Join(err, o.files.Close())
 	}

@@ -104,6 +104,17 @@ func New(o Options) *Caches {
 	}
 }
 
+// Clear removes from the store the entry of a key, or with prefix every entry
+// whose key begins with it, for the Management API. Instances that have them in
+// memory see it within Options.Refresh.
+func Clear(ctx context.Context, o Options, key policy.CacheKey, prefix bool) error {
+	c := New(o)
+	if prefix {
+		return c.deletePrefix(ctx, key)
+	}
+	return c.store.Delete(ctx, c.docKey(key))
+}
+
 func (c *Caches) lru() *otter.Cache[policy.CacheKey, entry] {
 	c.open.Do(func() {
 		c.memory = otter.Must(&otter.Options[policy.CacheKey, entry]{
@@ -319,10 +330,3 @@ func (c *Caches) deletePrefix(ctx context.Context, key policy.CacheKey) error {
 // Drop forgets what is in memory: entries were deleted behind this process's
 // back.
 func (c *Caches) Drop() { c.lru().InvalidateAll() }
-
-// Clear removes all entries of a cache, for the Management API. Instances that
-// have them in memory see it within Options.Refresh.
-func Clear(ctx context.Context, s *store.Store, organization, environment, cache string) error {
-	_, err := s.DeleteAll(ctx, store.Query{Collection: collection, Prefix: base(organization, environment, cache)})
-	return err
-}

@@ -199,7 +199,7 @@ func TestDeletePrefix(t *testing.T) {
 			check(t, a, policy.CacheKey{Cache: "c/d", Key: k}, "v")
 		}
 	}
-	if err := Clear(t.Context(), s, "org", "test", "c/d"); err != nil {
+	if err := Clear(t.Context(), Options{Store: s, Organization: "org", Environment: "test"}, policy.CacheKey{Cache: "c/d"}, true); err != nil {
 		t.Fatal(err)
 	}
 	b.Drop()

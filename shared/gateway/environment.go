@@ -98,6 +98,16 @@ func (e *environment) propertySets() registry.PropertySets {
 	return cur.sets
 }
 
+// Collector implements policy.Collectors. A collector that was deleted after a
+// proxy that uses it was deployed goes on for values of any type: it must not
+// keep the proxy from running.
+func (e *environment) Collector(name string) (typ string, ok bool) {
+	if c := e.orgConfig.Load(); c != nil {
+		typ = c.DataCollectors[name]
+	}
+	return typ, true
+}
+
 // SharedFlow implements policy.SharedFlows: the flow deployed under name now.
 // It is compiled on first use, outside any call's deadline.
 func (e *environment) SharedFlow(name string) (policy.SharedFlow, bool) {
@@ -189,7 +199,7 @@ func (e *environment) options(b *bundle.Bundle, name, revision, serviceAccount s
 		return pipeline.Options{}, err
 	}
 	services := e.host.Services
-	services.SharedFlows, services.Resources, services.LocalCallouts = e, resources, e
+	services.SharedFlows, services.Resources, services.LocalCallouts, services.Collectors = e, resources, e, e
 	return pipeline.Options{
 		Organization: e.g.opts.Organization, Environment: e.name,
 		Name: name, Revision: revision, ServiceAccount: serviceAccount,

@@ -141,10 +141,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	m := ep.Run(ctx, fc)
 	fc.SentStart = g.now()
 	size, err := writeResponse(w, r, m)
-	if ep.HasPostClient() || g.opts.Record != nil || fc.Pending() || err != nil {
-		if f, ok := w.(http.Flusher); ok && m.Status != http.StatusSwitchingProtocols {
-			f.Flush()
-		}
+	if ep.HasPostClient() || fc.Pending() || err != nil {
+		flush(w, m)
 	}
 	fc.SentEnd, fc.SentBytes = g.now(), size
 	after := context.WithoutCancel(ctx)
@@ -152,7 +150,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 		g.log.Warn("PostClientFlow failed", "proxy", ep.Info.Name, "error", perr)
 	}
 	if g.opts.Record != nil {
-		g.opts.Record(after, fc, m)
+		if g.opts.Record(after, fc, m); fc.Pending() {
+			flush(w, m)
+		}
 	}
 	if g.opts.Count != nil {
 		g.opts.Count(after, fc, m)
@@ -161,6 +161,13 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	g.logCall(ctx, r, fc, m, size, err)
 	if isCut(err) {
 		panic(http.ErrAbortHandler) // the end of a whole response must not follow
+	}
+}
+
+// flush sends what was written so far: what comes next takes time.
+func flush(w http.ResponseWriter, m *message.Message) {
+	if f, ok := w.(http.Flusher); ok && m.Status != http.StatusSwitchingProtocols {
+		f.Flush()
 	}
 }
 

@@ -168,6 +168,8 @@ func TestDataCollectorsAndCaches(t *testing.T) {
 	a.do("GET", "datacollectors/dc_a", nil).want(200, `"description":"e"`)
 	a.do("GET", "environments/test/caches", nil).want(200).is("[]")
 	a.do("DELETE", "environments/test/caches/none", nil).want(404)
+	a.do("POST", "environments/test/caches/none/entries?action=clear", nil).want(404)
+	a.do("POST", "environments/test/caches/none/entries", nil).want(400, "action must be clear")
 }
 
 func TestKeyValueMaps(t *testing.T) {

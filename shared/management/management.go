@@ -23,6 +23,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/perigee-gateway/perigee/shared/analytics"
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
@@ -41,6 +42,11 @@ type Options struct {
 	// "" when the bundle is imported, and the environment when it is deployed.
 	// Nil accepts what can be read.
 	Validate func(ctx context.Context, org, env string, b *bundle.Bundle) bundle.Problems
+	// ClearCache removes an entry of a cache, or with prefix every one whose key
+	// begins so; nil where there are no caches.
+	ClearCache func(ctx context.Context, org, env, cache, key string, prefix bool) error
+	// Stats answers questions about calls; nil counts none.
+	Stats *analytics.Stats
 	// Auth says who calls. Nil answers everybody and is for listeners on the
 	// loopback interface only.
 	Auth Authenticator

@@ -227,7 +227,9 @@ var routes = []route{
 
 	// Caches, resource files, flow hooks, data collectors.
 	{method: "GET", pattern: envPath + "/caches", permission: "caches.list", role: Viewer, handle: caches.names},
-	{method: "DELETE", pattern: envPath + "/caches/{cache}", permission: "caches.delete", role: Developer, handle: caches.delete},
+	{method: "DELETE", pattern: envPath + "/caches/{cache}", permission: "caches.delete", role: Developer, handle: deleteCache},
+	{method: "POST", pattern: envPath + "/caches/{cache}/entries", permission: "caches.delete", role: Developer, handle: clearCache},
+	{method: "POST", pattern: envPath + "/caches/{cache}/entries/{key...}", permission: "caches.delete", role: Developer, handle: clearCacheEntry},
 	{method: "GET", pattern: envPath + "/resourcefiles", permission: "resourcefiles.list", role: Viewer, handle: listResourceFiles},
 	{method: "POST", pattern: envPath + "/resourcefiles", permission: "resourcefiles.create", role: Developer, handle: createResourceFile},
 	{method: "GET", pattern: envPath + "/resourcefiles/{type}", permission: "resourcefiles.list", role: Viewer, handle: listResourceFilesOfType},
@@ -281,26 +283,6 @@ var routes = []route{
 	{method: "PUT", pattern: appGroupPath, permission: "appgroups.update", role: Developer, handle: updateAppGroup},
 	{method: "DELETE", pattern: appGroupPath, permission: "appgroups.delete", role: Developer, handle: deleteAppGroup},
 
-	// Subscriptions and what they are paid with: kept, and nothing is charged.
-	{method: "GET", pattern: developerPath + "/balance", permission: "developerbalances.get", role: Viewer, handle: getBalance},
-	{method: "POST", pattern: developerPath + "/balance:adjust", permission: "developerbalances.adjust", role: Developer, handle: adjustBalance},
-	{method: "POST", pattern: developerPath + "/balance:credit", permission: "developerbalances.adjust", role: Developer, handle: creditBalance},
-	{method: "GET", pattern: developerPath + "/monetizationConfig", permission: "developermonetizationconfigs.get", role: Viewer, handle: getBilling},
-	{method: "PUT", pattern: developerPath + "/monetizationConfig", permission: "developermonetizationconfigs.update", role: Developer, handle: updateBilling},
-	{method: "GET", pattern: developerPath + "/subscriptions", permission: "developersubscriptions.list", role: Viewer, handle: listSubscriptions},
-	{method: "POST", pattern: developerPath + "/subscriptions", permission: "developersubscriptions.create", role: Developer, handle: createSubscription},
-	{method: "GET", pattern: developerPath + "/subscriptions/{subscription}", permission: "developersubscriptions.get", role: Viewer, handle: getSubscription},
-	{method: "POST", pattern: developerPath + "/subscriptions/{subscription}:expire", permission: "developersubscriptions.update", role: Developer, handle: expireSubscription},
-	{method: "GET", pattern: appGroupPath + "/balance", permission: "appgroupbalances.get", role: Viewer, handle: getBalance},
-	{method: "POST", pattern: appGroupPath + "/balance:adjust", permission: "appgroupbalances.adjust", role: Developer, handle: adjustBalance},
-	{method: "POST", pattern: appGroupPath + "/balance:credit", permission: "appgroupbalances.adjust", role: Developer, handle: creditBalance},
-	{method: "GET", pattern: appGroupPath + "/monetizationConfig", permission: "appgroupmonetizationconfigs.get", role: Viewer, handle: getBilling},
-	{method: "PUT", pattern: appGroupPath + "/monetizationConfig", permission: "appgroupmonetizationconfigs.update", role: Developer, handle: updateBilling},
-	{method: "GET", pattern: appGroupPath + "/subscriptions", permission: "appgroupsubscriptions.list", role: Viewer, handle: listGroupSubscriptions},
-	{method: "POST", pattern: appGroupPath + "/subscriptions", permission: "appgroupsubscriptions.create", role: Developer, handle: createSubscription},
-	{method: "GET", pattern: appGroupPath + "/subscriptions/{subscription}", permission: "appgroupsubscriptions.get", role: Viewer, handle: getSubscription},
-	{method: "POST", pattern: appGroupPath + "/subscriptions/{subscription}:expire", permission: "appgroupsubscriptions.update", role: Developer, handle: expireSubscription},
-
 	// Apps and their keys. They come with their secrets, so that viewers do not see
 	// them.
 	{method: "GET", pattern: orgPath + "/tokens:stats", permission: "tokens.list", role: Viewer, handle: tokenStats},
@@ -336,6 +318,12 @@ var routes = []route{
 	{method: "DELETE", pattern: groupAppPath + keyPath, permission: "appkeys.delete", role: Developer, handle: deleteKey},
 	{method: "POST", pattern: groupAppPath + keyPath + "/apiproducts/{product}", permission: "appkeys.manage", role: Developer, handle: setKeyProduct},
 	{method: "DELETE", pattern: groupAppPath + keyPath + "/apiproducts/{product}", permission: "appkeys.manage", role: Developer, handle: deleteKeyProduct},
+
+	// Statistics of calls.
+	{method: "GET", pattern: envPath + "/stats/{dimensions}", permission: "environments.getStats", role: Viewer, handle: environmentStats},
+	{method: "GET", pattern: envPath + "/optimizedStats/{dimensions}", permission: "environments.getStats", role: Viewer, handle: optimizedStats},
+	{method: "GET", pattern: orgPath + "/hostStats/{dimensions}", permission: "hoststats.get", role: Viewer, handle: hostStats},
+	{method: "GET", pattern: orgPath + "/optimizedHostStats/{dimensions}", permission: "hoststats.get", role: Viewer, handle: optimizedHostStats},
 
 	// Kept for clients: reports, portals.
 	{method: "GET", pattern: orgPath + "/reports", permission: "reports.list", role: Viewer, handle: listReports},

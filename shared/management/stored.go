@@ -30,11 +30,6 @@ type storedKinds struct {
 	apidocs    *registry.Kind[apiDoc]                                 // org, site, id
 	categories *registry.Kind[apigee.GoogleCloudApigeeV1ApiCategory]  // org, "apicategories", site, id
 	overrides  *registry.Kind[traceOverride]                          // org, "traceOverrides", environment, id
-
-	// Of a developer or app group: org, kind, "developers" or "appgroups", id.
-	subscriptions *registry.Kind[subscription] // and the name
-	accounts      *registry.Kind[account]
-	billings      *registry.Kind[billing]
 }
 
 type traceOverride = apigee.GoogleCloudApigeeV1TraceConfigOverride
@@ -44,10 +39,6 @@ func newStoredKinds(r *registry.Registry) storedKinds {
 		reports:    storedKind[apigee.GoogleCloudApigeeV1CustomReport](r, "report"),
 		categories: storedKind[apigee.GoogleCloudApigeeV1ApiCategory](r, "API category"),
 		overrides:  storedKind[traceOverride](r, "trace configuration override"),
-
-		subscriptions: storedKind[subscription](r, "subscription"),
-		accounts:      storedKind[account](r, "balance"),
-		billings:      storedKind[billing](r, "monetization configuration"),
 		sites: registry.NewKind(r, registry.Spec[site]{
 			Noun: "site", Collection: "consoleSites",
 			Fields: func(id []string, _ *site) map[string]string { return map[string]string{"org": id[0]} },
