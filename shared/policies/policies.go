@@ -3,6 +3,7 @@
 package policies
 
 import (
+	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/policies/accesscontrol"
 	"github.com/perigee-gateway/perigee/shared/policies/accessentity"
 	"github.com/perigee-gateway/perigee/shared/policies/assertcondition"
@@ -32,6 +33,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/llmtokenquota"
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
 	"github.com/perigee-gateway/perigee/shared/policies/messagelogging"
+	"github.com/perigee-gateway/perigee/shared/policies/messagevalidation"
 	"github.com/perigee-gateway/perigee/shared/policies/oasvalidation"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
@@ -94,6 +96,7 @@ var All = []policy.Kind{
 	llmtokenquota.Kind,
 	lookupcache.Kind,
 	messagelogging.Kind,
+	messagevalidation.Kind,
 	oasvalidation.Kind,
 	oauthv2.Kind,
 	populatecache.Kind,
@@ -123,21 +126,36 @@ var All = []policy.Kind{
 	xmltojson.Kind,
 }
 
-// Refused is every policy of Apigee that perigee knows and does not run. A bundle
-// that holds one is refused with the reason, never deployed without it.
+// Refused is every policy of Apigee that perigee knows and does not run, or only
+// where the host has a Java virtual machine. A bundle that holds one is refused with
+// the reason, never deployed without it.
 var Refused = []policy.Kind{
 	policy.Refuse("DeleteOAuthV1Info", noOAuthV1),
 	policy.Refuse("GetOAuthV1Info", noOAuthV1),
-	policy.Refuse("JavaCallout", needsJVM),
+	policy.OnJVM("JavaCallout", javaClass),
 	policy.Refuse("OAuthV1", noOAuthV1),
-	policy.Refuse("Script", needsJVM),
-	policy.Refuse("XSL", needsJVM),
+	policy.OnJVM("Script", resource),
+	policy.OnJVM("XSL", resource),
 }
 
-const (
-	noOAuthV1 = "OAuth 1.0a does not exist in Apigee X; use OAuthV2"
-	needsJVM  = "it needs a Java virtual machine, which this gateway does not have"
-)
+const noOAuthV1 = "OAuth 1.0a does not exist in Apigee X; use OAuthV2"
+
+// javaClass names the class of a JavaCallout and the archive it is in.
+func javaClass(root *bundle.Element) string {
+	class := "without a <ClassName>"
+	if el := root.Child("ClassName"); el != nil && el.TrimText() != "" {
+		class = el.TrimText()
+	}
+	return class + " of " + resource(root)
+}
+
+// resource names the resource of a policy.
+func resource(root *bundle.Element) string {
+	if el := root.Child("ResourceURL"); el != nil && el.TrimText() != "" {
+		return el.TrimText()
+	}
+	return "without a <ResourceURL>"
+}
 
 // Kinds is all of them by root element, those that are refused included.
 func Kinds() policy.Kinds {

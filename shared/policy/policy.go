@@ -71,6 +71,25 @@ func Refuse(name, reason string) Kind {
 	}}
 }
 
+// NoJVM is why a policy that needs Java is refused.
+const NoJVM = "it needs a Java virtual machine, which this gateway does not have"
+
+// OnJVM returns a Kind that Services.JVM runs. Where there is none every bundle
+// that holds one is refused; what returns what in the policy it is that needs Java,
+// as in "class com.example.A of java://a.jar".
+func OnJVM(name string, what func(root *bundle.Element) string) Kind {
+	return Kind{Name: name, build: func(p *bundle.Policy, env *Env) Policy {
+		if env.JVM == nil {
+			env.problems.Errorf(p.Pos(), "<%s> %s: %s", name, what(p.Root), NoJVM)
+			return nil
+		}
+		env.UsesContent(true, true)
+		pol, err := env.JVM.Compile(p, env.Resource)
+		env.problems.Add(p.Pos(), err)
+		return pol
+	}}
+}
+
 // Build compiles p. Problems go to env; the result is nil if there were any
 // that refuse the deployment.
 func (k Kind) Build(p *bundle.Policy, env *Env) Policy {
