@@ -48,6 +48,10 @@ type FaultResponse struct {
 	assignment.Changes
 	// AssignVariable sets a variable.
 	AssignVariable []assignment.Variable `xml:"AssignVariable"`
+	// AsssignVariable, with three s, is what Apigee's published schema allows in
+	// place of AssignVariable, so bundles that were checked against it may have it.
+	// The runtime knows no such element: it assigns nothing, here as there.
+	AsssignVariable []*bundle.Element `xml:"AsssignVariable"`
 }
 
 type step struct {
@@ -67,6 +71,9 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 	}
 	el := env.Policy.Root.Child("FaultResponse")
 	checkOrder(el, env)
+	for _, e := range c.FaultResponse.AsssignVariable {
+		env.Warnf(e.Pos, "<AsssignVariable> has no effect: the element is <AssignVariable>")
+	}
 	s.program = assignment.Compile(env, el, &c.FaultResponse.Changes, c.FaultResponse.AssignVariable, assignment.Options{
 		Names: assignment.Names{Policy: "RaiseFault", Prefix: "steps.raisefault.", Failed: s.failed},
 		To:    "-", IgnoreUnresolved: c.IgnoreUnresolvedVariables,
