@@ -39,6 +39,9 @@ type Fault struct {
 	Header []message.Field
 	// Cause is the underlying error, for logs only.
 	Cause error
+	// Always marks faults that end the flow even where the policy has
+	// continueOnError.
+	Always bool
 	// Target marks faults of the target call (SendRequest): they are
 	// handled by the fault rules of the TargetEndpoint.
 	Target bool

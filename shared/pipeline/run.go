@@ -366,7 +366,7 @@ func runStep(ctx context.Context, fc *flow.Context, s *step) error {
 	for _, v := range f.FailedVariables {
 		fc.Put(v, flow.BoolValue(true))
 	}
-	if !s.continueOnError {
+	if !s.continueOnError || f.Always {
 		return f
 	}
 	fc.PutText("fault.name", f.ShortName())

@@ -15,6 +15,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/decodejws"
 	"github.com/perigee-gateway/perigee/shared/policies/decodejwt"
 	"github.com/perigee-gateway/perigee/shared/policies/deleteoauthv2info"
+	"github.com/perigee-gateway/perigee/shared/policies/externalcallout"
 	"github.com/perigee-gateway/perigee/shared/policies/extractvariables"
 	"github.com/perigee-gateway/perigee/shared/policies/flowcallout"
 	"github.com/perigee-gateway/perigee/shared/policies/generatejws"
@@ -78,6 +79,7 @@ var All = []policy.Kind{
 	decodejws.Kind,
 	decodejwt.Kind,
 	deleteoauthv2info.Kind,
+	externalcallout.Kind,
 	extractvariables.Kind,
 	flowcallout.Kind,
 	generatejws.Kind,
