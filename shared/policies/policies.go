@@ -35,8 +35,10 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/lookupcache"
 	"github.com/perigee-gateway/perigee/shared/policies/messagelogging"
 	"github.com/perigee-gateway/perigee/shared/policies/messagevalidation"
+	"github.com/perigee-gateway/perigee/shared/policies/monetizationlimitscheck"
 	"github.com/perigee-gateway/perigee/shared/policies/oasvalidation"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
+	"github.com/perigee-gateway/perigee/shared/policies/parsedialogflowrequest"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/prompttokenlimit"
 	"github.com/perigee-gateway/perigee/shared/policies/publishmessage"
@@ -99,8 +101,10 @@ var All = []policy.Kind{
 	lookupcache.Kind,
 	messagelogging.Kind,
 	messagevalidation.Kind,
+	monetizationlimitscheck.Kind,
 	oasvalidation.Kind,
 	oauthv2.Kind,
+	parsedialogflowrequest.Kind,
 	populatecache.Kind,
 	prompttokenlimit.Kind,
 	publishmessage.Kind,

@@ -58,6 +58,9 @@ type Services struct {
 	GRPC GRPC
 	// Integrations runs integrations of Application Integration.
 	Integrations Integrations
+	// Monetization knows subscriptions and balances; nil where products are not
+	// monetized.
+	Monetization Monetization
 	// JVM runs what needs a Java virtual machine.
 	JVM JVM
 }
@@ -378,6 +381,30 @@ type Integrations interface {
 	// Run sends the call and returns the answer, whatever its status, and the URL
 	// that was called. Errors are *fault.Fault with the codes of target errors.
 	Run(ctx context.Context, serviceAccount string, c *IntegrationCall) (resp *message.Message, url string, err error)
+}
+
+// Monetization knows what developers have bought.
+type Monetization interface {
+	// Limits says whether a caller may use the product that allowed the call. The
+	// caller is nil where nobody has been verified.
+	Limits(ctx context.Context, caller *flow.Caller) (Limits, error)
+}
+
+// Limits is what MonetizationLimitsCheck finds.
+type Limits struct {
+	// Monetized says that the product has an active rate plan; if not, nothing else
+	// is set.
+	Monetized bool
+	// Blocked is why the call may not go on ("mint.service.
+	// subscription_not_found_for_developer"), "" if it may.
+	Blocked string
+	// Subscribed says that there is an active subscription, from Start to End; a zero
+	// End is none.
+	Subscribed bool
+	Start, End time.Time
+	// Product is the product that was bought; Balance and Currency are of a prepaid
+	// developer's wallet, or "".
+	Product, Balance, Currency string
 }
 
 // JVM runs what only Java can: JavaCallout, Python scripts, XSLT 2 and 3, XSD
