@@ -16,6 +16,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/deployment"
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
+	"github.com/perigee-gateway/perigee/shared/grpccallout"
 	"github.com/perigee-gateway/perigee/shared/integration"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/logfile"
@@ -160,6 +161,7 @@ func offered(pool *target.Pool, p place) policy.Services {
 		Logs: (*cloudlogging.Writer)(nil), Syslog: syslogOver(pool, slog.Default()), Publisher: (*pubsub.Publisher)(nil),
 		Integrations: (*integration.Service)(nil),
 		Analytics:    (*analytics.Recorder)(nil), Collectors: p.collectors,
+		Integrations: (*integration.Service)(nil), GRPC: (*grpccallout.Client)(nil),
 	}
 	if p.files {
 		s.LogFiles = (*logfile.Dir)(nil)

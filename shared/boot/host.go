@@ -21,6 +21,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/gateway"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
+	"github.com/perigee-gateway/perigee/shared/grpccallout"
 	"github.com/perigee-gateway/perigee/shared/integration"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/keystore/local"
@@ -255,6 +256,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		GoogleTokens: h.tokens,
 		Caches:       h.counted(env, h.caches(env, config)),
 		Quotas:       s.quotas,
+		GRPC:         grpccallout.New(s.pool, targetServers(config)),
 		Integrations: integration.New(integration.Options{Send: s.pool.Send, Tokens: h.tokens, Project: h.project()}),
 		Analytics:    h.recorder,
 	}

@@ -54,10 +54,12 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/semanticcachelookup"
 	"github.com/perigee-gateway/perigee/shared/policies/semanticcachepopulate"
 	"github.com/perigee-gateway/perigee/shared/policies/servicecallout"
+	"github.com/perigee-gateway/perigee/shared/policies/setdialogflowresponse"
 	"github.com/perigee-gateway/perigee/shared/policies/setintegrationrequest"
 	"github.com/perigee-gateway/perigee/shared/policies/setoauthv2info"
 	"github.com/perigee-gateway/perigee/shared/policies/spikearrest"
 	"github.com/perigee-gateway/perigee/shared/policies/statisticscollector"
+	"github.com/perigee-gateway/perigee/shared/policies/tracecapture"
 	"github.com/perigee-gateway/perigee/shared/policies/validatesamlassertion"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjws"
@@ -120,10 +122,12 @@ var All = []policy.Kind{
 	semanticcachelookup.Kind,
 	semanticcachepopulate.Kind,
 	servicecallout.Kind,
+	setdialogflowresponse.Kind,
 	setintegrationrequest.Kind,
 	setoauthv2info.Kind,
 	spikearrest.Kind,
 	statisticscollector.Kind,
+	tracecapture.Kind,
 	validatesamlassertion.Kind,
 	verifyapikey.Kind,
 	verifyjws.Kind,
