@@ -25,6 +25,7 @@ type cli struct {
 	Backup     backupCmd     `cmd:"" help:"Save the configuration of an organization, secrets included, in one file."`
 	Restore    restoreCmd    `cmd:"" help:"Make the organization that a backup holds."`
 	Tokens     tokensCmd     `cmd:"" help:"Look at OAuth tokens."`
+	Reference  referenceCmd  `cmd:"" hidden:"" help:"Print docs/CLI.md."`
 	Admin      adminCmd      `cmd:"" help:"Set an organization up: what it consists of, who may do what."`
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar: command lines of the real program and what
 // they print. Besides testscript's own commands there are
 //
-//	freeports VAR...             sets variables to addresses nobody listens on
+//	freeports VAR...             sets variables to addresses nobody listens on, and VAR_PORT to their ports
 //	get URL PATTERN              asks until the answer, "STATUS BODY", matches
 //	post URL FILE PATTERN        sends a file, JSON or form by its name's end, once; the
 //	                             answer must match
@@ -56,6 +58,7 @@ func freePorts(ts *testscript.TestScript, _ bool, vars []string) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		ts.Check(err)
 		ts.Setenv(v, l.Addr().String())
+		ts.Setenv(v+"_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 		ts.Check(l.Close())
 	}
 }
@@ -107,4 +110,45 @@ func text(resp *http.Response) string {
 		return err.Error()
 	}
 	return strconv.Itoa(resp.StatusCode) + " " + strings.TrimSpace(string(body))
+}
+
+// TestReference holds docs/CLI.md against the commands there are.
+func TestReference(t *testing.T) {
+	var out strings.Builder
+	if code := run(t.Context(), []string{"reference"}, streams{out: &out, err: os.Stderr}); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	have, err := os.ReadFile("../../docs/CLI.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != out.String() {
+		t.Error("docs/CLI.md is not current: run go generate ./cmd/perigee")
+	}
+}
+
+// TestEveryCommandIsTested looks for a script that runs each command.
+func TestEveryCommandIsTested(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(data)
+	}
+	parser, err := kong.New(new(cli), kong.Name("perigee"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
+		command := strings.Join(strings.Fields(leaf.FullPath()), " ")
+		if !regexp.MustCompile(`(?m)exec ` + command + `( |$)`).MatchString(all.String()) {
+			t.Errorf("no script runs %s", command)
+		}
+	}
 }
