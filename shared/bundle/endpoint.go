@@ -118,6 +118,9 @@ func (p *ProxyEndpoint) checkConnection(problems *Problems) {
 		return
 	}
 	c.Properties.check(proxyProperties, "ProxyEndpoint", problems)
+	if len(c.VirtualHosts) > 0 {
+		problems.Warnf(c.Pos, "<VirtualHost> has no effect: the hosts of an API proxy are those of its environment group")
+	}
 	if c.BasePath == "" {
 		problems.Warnf(c.Pos, "<HTTPProxyConnection> has no <BasePath>, it is /")
 		c.BasePath, c.BasePathPos = "/", c.Pos

@@ -130,6 +130,9 @@ func (c *compiler) proxyEndpoint(pe *bundle.ProxyEndpoint) *Endpoint {
 		},
 	}
 	slices.Reverse(e.rules)
+	if pe.EventFlow != nil {
+		e.events = c.steps(pe.EventFlow.Response)
+	}
 	if pe.PostClientFlow != nil {
 		e.postClient = c.block(pe.PostClientFlow, "PostClientFlow")
 	}

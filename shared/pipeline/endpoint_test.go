@@ -375,9 +375,10 @@ func TestEventFlow(t *testing.T) {
 		"Upper": `<Put name="Upper"><Name>response.event.current.content</Name><Value>data: ONE</Value></Put>`,
 		"Bad":   `<Fail name="Bad"><Code>steps.test.Bad</Code><Status>500</Status></Fail>`,
 	}
+	ends := endpoints{target: flows, policies: policies}
 	run := func(ct, body string) (string, *flow.Context, error) {
 		back := &answers{fields: []message.Field{{Name: "Content-Type", Value: ct}, {Name: "Content-Length", Value: "5"}}, body: strings.NewReader(body), length: int64(len(body))}
-		e := endpoints{target: flows, policies: policies}.compile(t, back)
+		e := ends.compile(t, back)
 		fc := newCall(t, e)
 		m := e.Run(t.Context(), fc)
 		if m.Header.Has("Content-Length") && strings.HasPrefix(ct, "text/event-stream") {
@@ -400,6 +401,18 @@ func TestEventFlow(t *testing.T) {
 	}
 	if got, fc, _ = run("text/plain", events); got != events || fc.Text("seen") != "" {
 		t.Errorf("what is no stream of events went through the EventFlow: %q", got)
+	}
+	ends = endpoints{proxy: flows, policies: policies}
+	if got, fc, err = run("text/event-stream", events); !strings.HasPrefix(got, "data: ONE\n\n: comment") || err != nil || fc.Text("seen") == "" {
+		t.Errorf("EventFlow of the ProxyEndpoint: %q, %v, seen %q", got, err, fc.Text("seen"))
+	}
+	ends = endpoints{
+		proxy:    `<EventFlow name="EventFlow" content-type="text/event-stream"><Response><Step><Name>Note</Name></Step></Response></EventFlow>`,
+		target:   `<EventFlow name="EventFlow" content-type="text/event-stream"><Response><Step><Name>Drop</Name></Step></Response></EventFlow>`,
+		policies: policies,
+	}
+	if got, fc, err = run("text/event-stream", "data: 1\n\n"); got != "" || fc.Text("seen") != "" || err != nil {
+		t.Errorf("an event that the target's EventFlow drops reaches the proxy's: %q", got)
 	}
 }
 
@@ -542,5 +555,46 @@ func TestDescriptions(t *testing.T) {
 	}
 	if got, want := fc.Text("trail"), "[Before:first][one:second][PostFlow:][After:last]"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// names keeps what a debug session sees.
+type names struct{ flows, steps []string }
+
+func (n *names) Observe(_ *flow.Context, e flow.Event) {
+	switch e.Kind {
+	case flow.FlowChange:
+		n.flows = append(n.flows, e.Name)
+	case flow.StepEnd:
+		n.steps = append(n.steps, e.Name)
+	}
+}
+
+// TestNames: the names of endpoints, rules and flows are what variables and
+// debug sessions show.
+func TestNames(t *testing.T) {
+	e := endpoints{
+		target: `<FaultRules><FaultRule name="my rule"><Condition>true</Condition><Step><Name>M</Name><Condition>false</Condition></Step></FaultRule></FaultRules>
+			<DefaultFaultRule name="my default"><AlwaysEnforce>true</AlwaysEnforce><Step><Name>M</Name></Step></DefaultFaultRule>
+			<PreFlow name="before"><Request><Step><Name>F</Name></Step></Request></PreFlow>`,
+		policies: map[string]string{"M": `<Mark name="M"/>`, "F": `<Fail name="F"><Code>steps.test.F</Code><Status>500</Status></Fail>`},
+	}.compile(t, &answers{})
+	fc := newCall(t, e)
+	n := new(names)
+	fc.Observe(n)
+	e.Run(t.Context(), fc)
+	if got, want := strings.Join(n.flows, ", "), "before, my rule, my default"; got != want {
+		t.Errorf("flows %s, want %s", got, want)
+	}
+	if got, want := strings.Join(n.steps, ", "), "F, M, M"; got != want {
+		t.Errorf("steps %s, want %s", got, want)
+	}
+	for name, want := range map[string]string{"proxy.name": "default", "target.name": "back", "route.name": "t", "route.target": "back", "proxy.basepath": "/v1"} {
+		if got := fc.Text(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := fc.Text("trail"); got != "M@before" {
+		t.Errorf("trail %q", got)
 	}
 }

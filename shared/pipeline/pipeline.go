@@ -100,6 +100,7 @@ type Endpoint struct {
 	compression string // compression.algorithm of the response: "", gzip, deflate, none
 	forwarded   bool   // X-Forwarded-For
 	keepPlus    bool   // request.queryparams.ignore.content.type.charset
+	events      []step // EventFlow
 }
 
 type flows struct {

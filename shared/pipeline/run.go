@@ -142,7 +142,13 @@ func (e *Endpoint) proxyResponse(ctx context.Context, fc *flow.Context) error {
 	if err := runResponse(ctx, fc, &e.flows); err != nil {
 		return err
 	}
-	return e.runHook(ctx, fc, PostProxyFlowHook)
+	if err := e.runHook(ctx, fc, PostProxyFlowHook); err != nil {
+		return err
+	}
+	if len(e.events) > 0 && isEventStream(fc.Response) {
+		streamEvents(ctx, fc, fc.Response, e.events) // behind the target's own
+	}
+	return nil
 }
 
 func (e *Endpoint) callTarget(ctx context.Context, fc *flow.Context, te *targetEndpoint) error {

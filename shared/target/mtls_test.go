@@ -145,3 +145,52 @@ func TestSessionResumption(t *testing.T) {
 		}
 	}
 }
+
+// TestSSLInfoVariables: the elements of <SSLInfo> that may hold variables are
+// evaluated for each call.
+func TestSSLInfoVariables(t *testing.T) {
+	ca, clients := newAuthority(t, "CA"), newAuthority(t, "Clients")
+	port := serveTLS(t, issue(t, ca, localhost()), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, clients.pool() })
+	plain := serve(t, echo)
+	keys := new(keystores)
+	client := func(name string) tls.Certificate {
+		return issue(t, clients, &x509.Certificate{Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	}
+	keys.put("s1", "k1", client("one"))
+	keys.put("s2", "k2", client("two"))
+	keys.put("trust", "ca", tls.Certificate{Leaf: ca.cert})
+	keys.put("strangers", "ca", tls.Certificate{Leaf: newAuthority(t, "Stranger").cert})
+	env := &environment{servers: map[string]Server{"tls": at("localhost:" + port), "plain": at(plain.URL)}}
+	p := newPool(t, Options{Keys: keys, Servers: env})
+	const ssl = "<SSLInfo><Enabled>{on}</Enabled><ClientAuthEnabled>{mutual}</ClientAuthEnabled><KeyStore>{store}</KeyStore><KeyAlias>{alias}</KeyAlias><TrustStore>{trust}</TrustStore></SSLInfo>"
+	balanced := func(server string) string { return `<LoadBalancer><Server name="` + server + `"/></LoadBalancer>` + ssl }
+	for _, tt := range []struct {
+		name, conn string
+		vars       string // on mutual store alias trust
+		want       string
+	}{
+		{"one", balanced("tls"), "true true s1 k1 trust", " one "},
+		{"two", balanced("tls"), "true true s2 k2 trust", " two "},
+		{"no client certificate", balanced("tls"), "true false s1 k1 trust", " - "},
+		{"other trust store", balanced("tls"), "true true s1 k1 strangers", "SslHandshakeFailed"},
+		{"other alias", balanced("tls"), "true true s1 k2 trust", "KeyAliasNotFound"},
+		{"off", balanced("plain"), "false true s1 k1 trust", "GET /"},
+		{"https decides", "<URL>https://localhost:" + port + "</URL>" + strings.ReplaceAll(ssl, "{on}", "true"), "true true s2 k2 trust", " two "},
+		{"http decides", "<URL>" + plain.URL + "</URL>" + ssl, "true true s1 k1 trust", "GET /"},
+	} {
+		c := connect(t, p, tt.conn)
+		fc := call(t, "GET", "", "")
+		for i, v := range strings.Fields(tt.vars) {
+			fc.PutText([]string{"on", "mutual", "store", "alias", "trust"}[i], v)
+		}
+		got := ""
+		if err := send(c, fc); err != nil {
+			got = short(faultOf(t, err))
+		} else {
+			got = fc.Response.Text()
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
