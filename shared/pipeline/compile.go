@@ -100,6 +100,8 @@ func (c *compiler) targetEndpoint(t *bundle.TargetEndpoint) *targetEndpoint {
 	switch {
 	case t.Script != nil:
 		c.problems.Errorf(t.Script.Pos, "<ScriptTarget> is not supported: Node.js targets do not exist in Apigee X; deploy the script as a service and use <HTTPTargetConnection>")
+	case t.Hosted != nil:
+		c.problems.Errorf(t.Hosted.Pos, "<HostedTarget> is not supported: hosted Node.js targets do not exist in Apigee X; deploy the service and use <HTTPTargetConnection>")
 	case t.HTTP != nil:
 		te.limit = c.sizeProperty(t.HTTP.Properties, "response.payload.parse.limit")
 		te.stream = c.boolProperty(t.HTTP.Properties, "response.streaming.enabled")

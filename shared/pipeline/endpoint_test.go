@@ -598,3 +598,25 @@ func TestNames(t *testing.T) {
 		t.Errorf("trail %q", got)
 	}
 }
+
+// TestDirectURL: a RouteRule with a <URL> calls it without a TargetEndpoint.
+func TestDirectURL(t *testing.T) {
+	b, err := bundle.LoadFS(fstest.MapFS{"apiproxy/proxies/default.xml": {Data: []byte(`<ProxyEndpoint name="default"><HTTPProxyConnection><BasePath>/</BasePath></HTTPProxyConnection>
+		<RouteRule name="u"><URL>http://direct/v2</URL></RouteRule></ProxyEndpoint>`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, back := "", &answers{}
+	p, problems := Compile(b, policy.NewKinds(mark), Options{
+		Target: func(c *bundle.HTTPTargetConnection, name string, _ *policy.Env) Target { url = c.URL; return back },
+	})
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	fc := newCall(t, p.Endpoints[0])
+	fc.Request.SetContent([]byte("sent"))
+	m := p.Endpoints[0].Run(t.Context(), fc)
+	if m.Status != 200 || back.sent != "sent" || url != "http://direct/v2" || fc.RouteName != "u" {
+		t.Errorf("%d, sent %q to %s by %s", m.Status, back.sent, url, fc.RouteName)
+	}
+}

@@ -163,7 +163,9 @@ func TestSSLInfoVariables(t *testing.T) {
 	env := &environment{servers: map[string]Server{"tls": at("localhost:" + port), "plain": at(plain.URL)}}
 	p := newPool(t, Options{Keys: keys, Servers: env})
 	const ssl = "<SSLInfo><Enabled>{on}</Enabled><ClientAuthEnabled>{mutual}</ClientAuthEnabled><KeyStore>{store}</KeyStore><KeyAlias>{alias}</KeyAlias><TrustStore>{trust}</TrustStore></SSLInfo>"
-	balanced := func(server string) string { return `<LoadBalancer><Server name="` + server + `"/></LoadBalancer>` + ssl }
+	balanced := func(server string) string {
+		return `<LoadBalancer><Server name="` + server + `"/></LoadBalancer>` + ssl
+	}
 	for _, tt := range []struct {
 		name, conn string
 		vars       string // on mutual store alias trust
