@@ -159,8 +159,7 @@ func offered(pool *target.Pool, p place) policy.Services {
 		Credentials: (*credentials.Service)(nil), Entities: (*credentials.Service)(nil), Tokens: (*oauth.Service)(nil),
 		Caches: (*cache.Caches)(nil), Quotas: (*counter.Quotas)(nil),
 		Logs: (*cloudlogging.Writer)(nil), Syslog: syslogOver(pool, slog.Default()), Publisher: (*pubsub.Publisher)(nil),
-		Integrations: (*integration.Service)(nil),
-		Analytics:    (*analytics.Recorder)(nil), Collectors: p.collectors,
+		Analytics: (*analytics.Recorder)(nil), Collectors: p.collectors,
 		Integrations: (*integration.Service)(nil), GRPC: (*grpccallout.Client)(nil),
 	}
 	if p.files {
