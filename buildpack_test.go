@@ -2,12 +2,13 @@ package perigee_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,12 +69,27 @@ func TestBuildpack(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "main")
 	run(t, source, "go", "build", "-o", program, "./functions.local/app")
 
+	env := hosttest.Environ(hosttest.Seed(t, hosttest.Backend(t)))
+	gateway := startFunctionOf(t, program, "Gateway", env)
+	hosttest.Run(t, hosttest.To(gateway))
+	hosttest.Cut(t, hosttest.To(gateway), false)
+	resp, err := http.Get(startFunctionOf(t, program, "Management", map[string]string{"PERIGEE_STORE": "memory:", "PERIGEE_KEYSTORE": "memory:"}) + "/v1/organizations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("Management answers %d %s", resp.StatusCode, body)
+	}
+}
+
+// startFunctionOf starts the program as the platform does and returns its URL.
+func startFunctionOf(t *testing.T, program, target string, env map[string]string) string {
+	t.Helper()
 	port := freePort(t)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	cmd := exec.CommandContext(ctx, program)
-	cmd.Env = append(os.Environ(), "FUNCTION_TARGET=Gateway", "PORT="+port)
-	for k, v := range hosttest.Environ(hosttest.Seed(t, hosttest.Backend(t))) {
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), "FUNCTION_TARGET="+target, "PORT="+port)
+	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	var out bytes.Buffer
@@ -81,15 +97,53 @@ func TestBuildpack(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		stop()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
 			t.Log(out.String())
 		}
-	}()
+	})
 	await(t, "127.0.0.1:"+port)
-	hosttest.Run(t, hosttest.To("http://127.0.0.1:"+port))
+	return "http://127.0.0.1:" + port
+}
+
+// TestUploaded is that sources and what they embed are uploaded, and nothing else;
+// and that it is what gcloud itself would upload, where there is one.
+func TestUploaded(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	embedded := lines(t, "go", "list", "-f", `{{$d := .Dir}}{{range .EmbedFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "./...")
+	list := uploaded(t)
+	for _, f := range list {
+		source := strings.HasSuffix(f, ".go") && !strings.HasSuffix(f, "_test.go")
+		module := slices.Contains([]string{"go.mod", "go.sum", "LICENSE", "README.md"}, f)
+		if !source && !module && !slices.Contains(embedded, filepath.Join(here, f)) {
+			t.Errorf("%s is uploaded", f)
+		}
+	}
+	if _, err := exec.LookPath("gcloud"); err != nil {
+		return
+	}
+	theirs := lines(t, "gcloud", "meta", "list-files-for-upload", ".")
+	slices.Sort(theirs)
+	slices.Sort(list)
+	list = slices.DeleteFunc(list, func(f string) bool { _, err := os.Stat(f); return err != nil })
+	if !slices.Equal(list, theirs) {
+		t.Errorf("gcloud uploads %d files, the test %d", len(theirs), len(list))
+		for _, f := range theirs {
+			if !slices.Contains(list, f) {
+				t.Errorf("only gcloud: %s", f)
+			}
+		}
+		for _, f := range list {
+			if !slices.Contains(theirs, f) {
+				t.Errorf("only the test: %s", f)
+			}
+		}
+	}
 }
 
 // uploaded lists what gcloud would upload: the files of the checkout that
@@ -126,7 +180,11 @@ func run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -buildvcs=false", "GOWORK=off")
+	flags := "-mod=mod -buildvcs=false"
+	if strings.Contains(os.Getenv("GOFLAGS"), "-trimpath") {
+		flags += " -trimpath" // what is compiled already need not be once more
+	}
+	cmd.Env = append(os.Environ(), "GOFLAGS="+flags, "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
@@ -149,7 +207,7 @@ func copyFile(t *testing.T, from, to string) {
 	write(t, to, string(data))
 }
 
-func write(t *testing.T, name, text string) {
+func write(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func TestFunctionsFramework(t *testing.T) {
 
 // freePort returns a port nobody listens on: the framework takes a port, not a
 // listener.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

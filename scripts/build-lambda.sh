@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Builds the Lambda zips, the same bytes every time:
+# Builds the Lambda zips, the same bytes every time and in every folder:
 #   scripts/build-lambda.sh [DIR]      # default dist: perigee-lambda-{arm64,amd64}.zip
-# Runtime: provided.al2023; the handler's name does not matter.
+# ARCHITECTURES="arm64" builds one of them. Runtime: provided.al2023; the handler's
+# name does not matter. CGO=1 is for tests, which then need not compile all anew.
 set -euo pipefail
+umask 022
+[ $# -eq 0 ] || mkdir -p "$1"
+out="$(cd "${1:-.}" && pwd)"
 cd "$(dirname "$0")/.."
-out="${1:-dist}"
-mkdir -p "$out"
-out="$(cd "$out" && pwd)"
-for arch in arm64 amd64; do
+[ $# -gt 0 ] || { mkdir -p dist; out="$PWD/dist"; }
+for arch in ${ARCHITECTURES:-arm64 amd64}; do
   dir="$(mktemp -d)"
-  CGO_ENABLED=0 GOWORK=off GOOS=linux GOARCH="$arch" \
+  # lambda.norpc leaves the runtime of 2018 out. GOFLAGS, GOARM64 and GOAMD64 are
+  # fixed: what they are set to here must not show in the zip.
+  CGO_ENABLED="${CGO:-0}" GOWORK=off GOFLAGS= GOOS=linux GOARCH="$arch" GOAMD64=v1 GOARM64=v8.0 \
     go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w -buildid=" -o "$dir/bootstrap" ./functions/lambda
-  chmod 755 "$dir/bootstrap"
-  touch -d '1980-01-01T00:00:00Z' "$dir/bootstrap" # zip keeps times; this is the earliest it can
-  rm -f "$out/perigee-lambda-$arch.zip"
-  (cd "$dir" && TZ=UTC zip -X -q "$out/perigee-lambda-$arch.zip" bootstrap)
+  GOWORK=off GOFLAGS="-trimpath -buildvcs=false" go run ./scripts/lambdazip "$out/perigee-lambda-$arch.zip" "$dir/bootstrap"
   rm -rf "$dir"
-  sha256sum "$out/perigee-lambda-$arch.zip"
+  cksum "$out/perigee-lambda-$arch.zip"
 done

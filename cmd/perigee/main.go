@@ -16,6 +16,8 @@ import (
 // cli is the command line. Other programs rely on serve, gateway, management,
 // lint and deploy.
 type cli struct {
+	Version kong.VersionFlag `help:"Print the version."`
+
 	Serve      serveCmd      `cmd:"" help:"Run gateway and Management API on this machine; bundles are deployed at start and again when their files change."`
 	Gateway    gatewayCmd    `cmd:"" help:"Run the data plane, configured by PERIGEE_ environment variables (container entry point)."`
 	Management managementCmd `cmd:"" help:"Run the Management API, configured by PERIGEE_ environment variables (container entry point)."`
@@ -28,6 +30,9 @@ type cli struct {
 	Reference  referenceCmd  `cmd:"" hidden:"" help:"Print docs/CLI.md."`
 	Admin      adminCmd      `cmd:"" help:"Set an organization up: what it consists of, who may do what."`
 }
+
+// version is set with -ldflags "-X main.version=1.2.3".
+var version = "dev"
 
 // streams are where a command reads and writes.
 type streams struct {
@@ -47,7 +52,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	var c cli
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("perigee"), kong.Description("Apigee API proxies as serverless functions."),
-		kong.UsageOnError(), kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(), kong.Vars{"version": version}, kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s))
 	if err != nil {
 		fmt.Fprintln(s.err, "perigee:", err)

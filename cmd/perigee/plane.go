@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ func servePlane(ctx context.Context, s streams, build func(context.Context, boot
 	}
 	log.Info("listening", "address", l.Addr().String())
 	h := boot.Lazy(build)
-	defer h.Flush()
-	return boot.Serve(ctx, l, h)
+	err = boot.Serve(ctx, l, h)
+	h.Flush()
+	return errors.Join(err, h.Close())
 }

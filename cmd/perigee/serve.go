@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/perigee-gateway/perigee/shared/boot"
+	"github.com/perigee-gateway/perigee/shared/startup"
 )
 
 type serveCmd struct {
@@ -31,6 +32,7 @@ type serveCmd struct {
 
 // Run serves both planes until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context, s streams) error {
+	startup.Done() // a laptop's process lives long, and starts with many bundles
 	if err := loopback(c.Management); err != nil && !c.Authenticate {
 		return err
 	}

@@ -342,6 +342,9 @@ type plane struct {
 // Flush is Host.Flush.
 func (p *plane) Flush() { p.host.Flush() }
 
+// Close is Host.Close.
+func (p *plane) Close() error { return p.host.Close() }
+
 // Management builds the control plane for functions and containers.
 func Management(ctx context.Context, c Config) (http.Handler, error) {
 	h, err := Open(ctx, c)
@@ -351,5 +354,9 @@ func Management(ctx context.Context, c Config) (http.Handler, error) {
 	if err := h.Registry.FinishJobs(ctx, c.Organization, false); err != nil {
 		h.Log.Warn("what a crash left undone stays so for now", "error", err)
 	}
-	return h.ManagementHandler()
+	m, err := h.ManagementHandler()
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return &plane{m, h}, nil
 }

@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/perigee-gateway/perigee/shared/gateway"
+	"github.com/perigee-gateway/perigee/shared/startup"
 )
 
 // Lazy returns a handler that is built from the environment on its first
@@ -18,6 +20,16 @@ import (
 // request.
 func Lazy(build func(context.Context, Config) (http.Handler, error)) *LazyHandler {
 	return &LazyHandler{build: build}
+}
+
+// Close closes what the handler was built on, if it was.
+func (l *LazyHandler) Close() error {
+	if h := l.handler.Load(); h != nil {
+		if c, ok := (*h).(io.Closer); ok {
+			return c.Close()
+		}
+	}
+	return nil
 }
 
 // LazyHandler is what Lazy returns.
@@ -35,6 +47,7 @@ func (l *LazyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.ServeHTTP(w, r)
+	startup.Done()
 }
 
 func (l *LazyHandler) open(ctx context.Context) (http.Handler, error) {
