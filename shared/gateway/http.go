@@ -116,7 +116,7 @@ func isCut(err error) bool {
 // writeResponse sends m. A *cutError says that only part of it was sent.
 func writeResponse(w http.ResponseWriter, r *http.Request, m *message.Message) (int64, error) {
 	if m.Status == http.StatusSwitchingProtocols {
-		return 0, switchProtocols(w, m)
+		return 0, switchProtocols(w, r, m)
 	}
 	data, stream, length, err := m.Body()
 	if err != nil {
@@ -211,19 +211,22 @@ func copyStream(w http.ResponseWriter, stream io.Reader, flush bool) (n int64, e
 }
 
 // switchProtocols joins the client's connection with the target's after a 101.
-// It returns when either side closes.
-func switchProtocols(w http.ResponseWriter, m *message.Message) error {
+// It returns when either side closes. A host that has no connection to give away
+// (Lambda) answers 501.
+func switchProtocols(w http.ResponseWriter, r *http.Request, m *message.Message) error {
 	_, stream, _, err := m.Body()
 	if err != nil {
 		return err
 	}
 	target, ok := stream.(io.ReadWriteCloser)
 	if !ok {
+		writeFault(w, r, fault.New("messaging.adaptors.http.flow.UpgradeNotSupported", http.StatusNotImplemented, "The connection cannot be upgraded"))
 		return errNotUpgradable
 	}
 	defer target.Close()
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		writeFault(w, r, fault.New("messaging.adaptors.http.flow.UpgradeNotSupported", http.StatusNotImplemented, "The connection cannot be upgraded"))
 		return err
 	}
 	defer conn.Close()

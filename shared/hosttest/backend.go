@@ -27,9 +27,13 @@ func Backend(t testing.TB) string {
 type backend struct {
 	mu       sync.Mutex
 	released map[string]chan struct{}
+	gates    gates
 }
 
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b.gates.serve(w, r) || upgrade(w, r) {
+		return
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain")
 	h.Add("Set-Cookie", "a=1")
