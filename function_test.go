@@ -15,7 +15,8 @@ import (
 // TestFunctionsFramework serves the registered function as the framework's own
 // main does and sends the matrix through it.
 func TestFunctionsFramework(t *testing.T) {
-	for k, v := range hosttest.Environ(hosttest.Seed(t, hosttest.Backend(t))) {
+	backend := hosttest.Backend(t)
+	for k, v := range hosttest.Environ(hosttest.Seed(t, backend)) {
 		t.Setenv(k, v)
 	}
 	t.Setenv("FUNCTION_TARGET", "Gateway")
@@ -26,8 +27,12 @@ func TestFunctionsFramework(t *testing.T) {
 		}
 	}()
 	await(t, "127.0.0.1:"+port)
-	hosttest.Run(t, hosttest.To("http://127.0.0.1:"+port))
-	hosttest.Cut(t, hosttest.To("http://127.0.0.1:"+port), false)
+	do := hosttest.To("http://127.0.0.1:" + port)
+	hosttest.Run(t, do)
+	hosttest.Cut(t, do, false)
+	hosttest.PostClient(t, do, backend, true)
+	hosttest.Events(t, do, backend)
+	hosttest.WebSocket(t, "127.0.0.1:"+port)
 }
 
 // freePort returns a port nobody listens on: the framework takes a port, not a

@@ -45,7 +45,8 @@ var services = []service{
 
 // TestMatrix sends the matrix through every event that may call the function.
 func TestMatrix(t *testing.T) {
-	c := hosttest.Seed(t, hosttest.Backend(t))
+	backend := hosttest.Backend(t)
+	c := hosttest.Seed(t, backend)
 	h, err := boot.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +75,10 @@ func TestMatrix(t *testing.T) {
 			}
 			hosttest.Run(t, do, s.except...)
 			hosttest.Cut(t, do, !s.stream)
+			hosttest.PostClient(t, do, backend, s.stream)
+			if s.stream {
+				hosttest.Events(t, do, backend)
+			}
 		})
 	}
 }
