@@ -37,6 +37,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/store/firestore"
 	"github.com/perigee-gateway/perigee/shared/target"
 	"github.com/perigee-gateway/perigee/shared/telemetry"
+	"github.com/perigee-gateway/perigee/shared/trace"
 	"github.com/perigee-gateway/perigee/shared/vault"
 )
 
@@ -200,6 +201,7 @@ func (h *Host) newGateway() *gateway.Gateway {
 		Runtime:      h.runtime,
 		Changed:      h.changed,
 		Record:       h.record(),
+		Debug:        trace.New(trace.Options{Registry: h.Registry, Log: h.Log}).Observe,
 		Log:          h.Log,
 		Project:      h.Config.Project,
 	}

@@ -125,6 +125,20 @@ type Config struct {
 	DataCollectors map[string]string `json:"dataCollectors,omitempty"`
 	// Caches are the settings of named caches.
 	Caches map[string]Cache `json:"caches,omitempty"`
+	// DebugSessions are those that may still be running, by id.
+	DebugSessions map[string]DebugSession `json:"debugSessions,omitempty"`
+}
+
+// DebugSession is a debug session as a data plane needs it.
+type DebugSession struct {
+	API      string `json:"api"`
+	Revision string `json:"revision"`
+	Filter   string `json:"filter,omitempty"`
+	// Count is how many calls are recorded, Tracesize how many bytes of a payload.
+	Count     int64 `json:"count"`
+	Tracesize int64 `json:"tracesize"`
+	// Ends is in milliseconds since 1970.
+	Ends int64 `json:"ends"`
 }
 
 // SharedFlowRef is a deployed shared flow.

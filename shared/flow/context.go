@@ -234,6 +234,27 @@ func (c *Context) Now() time.Time { return c.now() }
 // Observe makes o see what happens from now on. nil ends it.
 func (c *Context) Observe(o Observer) { c.observer = o }
 
+// Join makes o see what happens beside whoever sees it already. nil changes
+// nothing.
+func (c *Context) Join(o Observer) {
+	switch {
+	case o == nil:
+	case c.observer == nil:
+		c.observer = o
+	default:
+		c.observer = observers{c.observer, o}
+	}
+}
+
+// observers are two that see the same.
+type observers [2]Observer
+
+// Observe implements Observer.
+func (o observers) Observe(c *Context, e Event) {
+	o[0].Observe(c, e)
+	o[1].Observe(c, e)
+}
+
 // Observed reports whether somebody watches, so that costly events can be
 // left out otherwise.
 func (c *Context) Observed() bool { return c.observer != nil }

@@ -44,8 +44,11 @@ type Options struct {
 	Runtime func(env string, config func() *entity.Config) Runtime
 	// Changed is told of every new stamp: caches are dropped there.
 	Changed func(old, new *entity.Stamp)
-	// Observe, if set, may give a call an observer (debug sessions).
+	// Observe, if set, may give a call an observer (tracing).
 	Observe func(ctx context.Context, fc *flow.Context) flow.Observer
+	// Debug, if set, is asked for another one while the call's environment has
+	// debug sessions; nil is none.
+	Debug func(fc *flow.Context, config *entity.Config) flow.Observer
 	// Record, if set, is told of every finished call (analytics, metrics). What
 	// takes time it leaves to fc.After.
 	Record func(ctx context.Context, fc *flow.Context, m *message.Message)
@@ -125,10 +128,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeFault(w, r, fault.New("messaging.runtime.ProxyNotLoaded", 500, "Unable to load API proxy "+route.Proxy))
 		return
 	}
-	g.serve(w, r, ep, route.base)
+	g.serve(w, r, ep, route.base, route.env.Config())
 }
 
-func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.Endpoint, base string) {
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.Endpoint, base string, config *entity.Config) {
 	fc := flow.New(ep.Info, g.now)
 	defer fc.Release()
 	g.readRequest(fc, r)
@@ -137,6 +140,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, ep *pipeline.End
 	ctx := r.Context()
 	if g.opts.Observe != nil {
 		fc.Observe(g.opts.Observe(ctx, fc))
+	}
+	if g.opts.Debug != nil && len(config.DebugSessions) > 0 {
+		fc.Join(g.opts.Debug(fc, config))
 	}
 	m := ep.Run(ctx, fc)
 	fc.SentStart = g.now()

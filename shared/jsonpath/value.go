@@ -1,6 +1,7 @@
 package jsonpath
 
 import (
+	"iter"
 	"strconv"
 	"unicode/utf8"
 )
@@ -42,6 +43,20 @@ func (v *Value) Len() int { return len(v.items) + len(v.members) }
 
 // Items returns the elements of an array.
 func (v *Value) Items() []*Value { return v.items }
+
+// Members yields the members of an object in their order.
+func (v *Value) Members() iter.Seq2[string, *Value] {
+	return func(yield func(string, *Value) bool) {
+		for _, m := range v.members {
+			if !yield(m.name, m.value) {
+				return
+			}
+		}
+	}
+}
+
+// Replace makes v a string, in whatever it is part of.
+func (v *Value) Replace(text string) { *v = Value{kind: String, text: text} }
 
 // First returns the first element of an array, nil if there is none, and any
 // other value itself.

@@ -48,6 +48,7 @@ const (
 	instancePath    = orgPath + "/instances/{instance}"
 	apiPath         = orgPath + "/apis/{api}"
 	flowPath        = orgPath + "/sharedflows/{api}"
+	debugPath       = "/apis/{api}/revisions/{rev}/debugsessions"
 	keystorePath    = envPath + "/keystores/{keystore}"
 	aliasPath       = keystorePath + "/aliases/{alias}"
 	sitePath        = orgPath + "/sites/{site}"
@@ -98,6 +99,13 @@ var routes = []route{
 	{method: "GET", pattern: envPath + "/deployments", permission: "deployments.list", role: Viewer, handle: listEnvironmentDeployments},
 	{method: "GET", pattern: envPath + "/debugmask", permission: "maskconfigs.get", role: Viewer, handle: getDebugMask},
 	{method: "PATCH", pattern: envPath + "/debugmask", permission: "maskconfigs.update", role: Admin, handle: patchDebugMask},
+	{method: "GET", pattern: envPath + debugPath, permission: "tracesessions.list", role: Developer, handle: listDebugSessions},
+	{method: "POST", pattern: envPath + debugPath, permission: "tracesessions.create", role: Developer, handle: createDebugSession},
+	{method: "GET", pattern: envPath + debugPath + "/{session}", permission: "tracesessions.get", role: Developer, handle: getDebugSession},
+	{method: "GET", pattern: envPath + debugPath + "/{session}/data", permission: "tracesessions.get", role: Developer, handle: listTransactions},
+	{method: "GET", pattern: envPath + debugPath + "/{session}/data/{tx}", permission: "tracesessions.get", role: Developer, handle: getTransaction},
+	{method: "DELETE", pattern: envPath + debugPath + "/{session}/data", permission: "tracesessions.delete", role: Developer, handle: deleteTransactions},
+	{method: "GET", pattern: apiPath + "/debugsessions", permission: "tracesessions.list", role: Developer, handle: listAPIDebugSessions},
 	{method: "GET", pattern: envPath + "/traceConfig", permission: "traceconfig.get", role: Viewer, handle: getTraceConfig},
 	{method: "PATCH", pattern: envPath + "/traceConfig", permission: "traceconfig.update", role: Admin, handle: patchTraceConfig},
 	{method: "GET", pattern: envPath + "/traceConfig/overrides", permission: "traceconfigoverrides.list", role: Viewer, handle: listTraceOverrides},

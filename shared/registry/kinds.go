@@ -166,6 +166,7 @@ func (r *Registry) environment() {
 		Commit: mirror("flow hooks", 0,
 			func(c *entity.Config) *map[string]*apigee.GoogleCloudApigeeV1FlowHook { return &c.FlowHooks }, same[apigee.GoogleCloudApigeeV1FlowHook]),
 	})
+	r.debugSessions()
 	r.DebugMasks = NewKind(r, Spec[apigee.GoogleCloudApigeeV1DebugMask]{
 		Noun: "debug mask", Collection: "debugmasks", Environment: true,
 		Fields: fieldsOf[apigee.GoogleCloudApigeeV1DebugMask]("org", "environment"),

@@ -164,7 +164,7 @@ func unattached(tx *Tx, env string) error {
 // environmentCollections hold what is configured in an environment under
 // org/environment/.
 var environmentCollections = []string{
-	"targetservers", "references", "keystores", "propertysets", "caches", "flowhooks", "routes", "runtimeConfigs", "debugSessions",
+	"targetservers", "references", "keystores", "propertysets", "caches", "flowhooks", "routes", "runtimeConfigs", "debugSessions", "debugTransactions",
 }
 
 // clearEnvironment removes what was configured in a deleted environment.

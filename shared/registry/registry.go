@@ -66,6 +66,8 @@ type Registry struct {
 	Keystores      *Kind[apigee.GoogleCloudApigeeV1Keystore]                   // org, environment, name
 	FlowHooks      *Kind[apigee.GoogleCloudApigeeV1FlowHook]                   // org, environment, flow hook point
 	DebugMasks     *Kind[apigee.GoogleCloudApigeeV1DebugMask]                  // org, environment
+	DebugSessions  *Kind[apigee.GoogleCloudApigeeV1DebugSession]               // org, environment, api, revision, session
+	Transactions   *Kind[apigee.GoogleCloudApigeeV1DebugSessionTransaction]    // org, environment, api, revision, session, transaction
 	Caches         *Kind[entity.Cache]                                         // org, environment, name
 	ResourceFiles  *Kind[entity.ResourceFile]                                  // org, environment, type, name; written by PutResource
 	DataCollectors *Kind[apigee.GoogleCloudApigeeV1DataCollector]              // org, name

@@ -41,6 +41,11 @@ func Parse(text []byte) (*Doc, error) {
 // FromTree returns the document of a tree that somebody else parsed and bounded.
 func FromTree(root *xmlquery.Node) *Doc { return &Doc{root} }
 
+// XML returns the document as text.
+func (d *Doc) XML() string {
+	return d.root.OutputXMLWithOptions(xmlquery.WithEmptyTagSupport(), xmlquery.WithPreserveSpace())
+}
+
 // Root returns the document node, for those who walk it themselves.
 func (d *Doc) Root() *xmlquery.Node { return d.root }
 

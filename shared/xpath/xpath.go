@@ -155,6 +155,28 @@ func (r Result) Nodes() []*xmlquery.Node {
 	return out
 }
 
+// Replace gives the selected nodes another text, in the document: attributes
+// their value, elements their content.
+func (r Result) Replace(text string) {
+	for _, n := range r.nodes {
+		switch {
+		case n.attr:
+			for i := range n.n.Attr {
+				if n.n.Attr[i].Value == n.text {
+					n.n.Attr[i].Value = text
+				}
+			}
+		case n.n.Type == xmlquery.ElementNode:
+			for c := n.n.FirstChild; c != nil; c = n.n.FirstChild {
+				xmlquery.RemoveFromTree(c)
+			}
+			xmlquery.AddChild(n.n, &xmlquery.Node{Type: xmlquery.TextNode, Data: text})
+		default:
+			n.n.Data = text
+		}
+	}
+}
+
 // Texts returns the string value of every selected node.
 func (r Result) Texts() []string {
 	out := make([]string, len(r.nodes))
