@@ -62,7 +62,8 @@ func (b *builder) collector(c *Capture, seen map[string]bool) {
 	case seen[name]:
 		b.env.Errorf(c.Pos, "DeploymentAssertionError: data collector %s is in more than one <Capture>", name)
 	case !ok:
-		b.env.Errorf(c.Pos, "DeploymentAssertionError: data collector %s does not exist in the organization", name)
+		// No error: a collector that is deleted must not take the proxy down.
+		b.env.Warnf(c.Pos, "data collector %s does not exist in the organization", name)
 	}
 	seen[name] = true
 }

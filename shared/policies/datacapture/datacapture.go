@@ -28,9 +28,9 @@
 //   - steps.datacapture.XPathEvaluationFailed: an expression has no result
 //   - steps.datacapture.ExtractionFailure: the payload cannot be read
 //
-// Refused at deployment: DeploymentAssertionError (a collector that does not
-// exist, or is named twice), JsonPathCompilationFailed, XPathCompilationFailed,
-// PatternCompilationFailed.
+// Refused at deployment: DeploymentAssertionError (a collector is named twice, or
+// nothing is collected), JsonPathCompilationFailed, XPathCompilationFailed,
+// PatternCompilationFailed. A collector that does not exist is a warning.
 package datacapture
 
 import (
