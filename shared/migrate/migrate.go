@@ -87,8 +87,6 @@ type migration struct {
 	done   int
 	total  int
 	phases [][]step
-	// unreadable fails as a step of its own: a list that cannot be read.
-	unreadable []step
 	// deployed are the deployments at the source.
 	deployed []deployment
 	// mapped are the target's revisions by sourceRevision.

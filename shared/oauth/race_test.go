@@ -124,7 +124,7 @@ func TestKeyRevocationRace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if app, err = e.Registry.EditApp(t.Context(), oauthtest.Org, owner, "app", func(a *entity.App) error { a.Credentials = append(a.Credentials, c); return nil }); err != nil {
+			if _, err = e.Registry.EditApp(t.Context(), oauthtest.Org, owner, "app", func(a *entity.App) error { a.Credentials = append(a.Credentials, c); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			keys = append(keys, key)

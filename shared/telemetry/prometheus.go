@@ -83,7 +83,7 @@ func pairs(set attribute.Set) []*dto.LabelPair {
 	var list []*dto.LabelPair
 	for _, a := range set.ToSlice() {
 		name := strings.TrimPrefix(strings.ReplaceAll(string(a.Key), ".", "_"), "perigee_")
-		list = append(list, &dto.LabelPair{Name: &name, Value: proto.String(a.Value.Emit())})
+		list = append(list, &dto.LabelPair{Name: &name, Value: proto.String(a.Value.String())})
 	}
 	return list
 }

@@ -29,12 +29,12 @@ func Handler(w http.ResponseWriter, r *http.Request) {
 		Context  string                `json:"userPrompt"`
 	}
 	data, _ := io.ReadAll(r.Body)
-	text := body.Prompt.Text
 	if err := json.Unmarshal(data, &body); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if text = body.Prompt.Text; method == "sanitizeModelResponse" {
+	text := body.Prompt.Text
+	if method == "sanitizeModelResponse" {
 		text = body.Response.Text
 	}
 	template := name[strings.LastIndexByte(name, '/')+1:]
