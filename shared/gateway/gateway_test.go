@@ -128,7 +128,11 @@ func (f *fixture) must(err error) {
 // deploy imports and deploys a proxy that answers with text at base.
 func (f *fixture) deploy(name, base, text string) {
 	f.t.Helper()
-	data := proxyZip(f.t, base, text)
+	f.deployZip(name, proxyZip(f.t, base, text))
+}
+
+func (f *fixture) deployZip(name string, data []byte) {
+	f.t.Helper()
 	rev, err := f.deps.Import(f.t.Context(), deployment.Upload{Organization: "org", Kind: entity.API, Name: name, Zip: data})
 	f.must(err)
 	_, err = f.deps.Deploy(f.t.Context(), deployment.Request{Organization: "org", Environment: "test", Kind: entity.API, Name: name, Revision: rev.Revision, Override: true})
@@ -136,13 +140,17 @@ func (f *fixture) deploy(name, base, text string) {
 }
 
 func proxyZip(t testing.TB, base, text string) []byte {
+	return zipOf(t, map[string]string{
+		"apiproxy/proxies/default.xml": `<ProxyEndpoint name="default"><PreFlow name="PreFlow"><Response><Step><Name>S</Name></Step></Response></PreFlow><HTTPProxyConnection><BasePath>` + base + `</BasePath></HTTPProxyConnection><RouteRule name="none"/></ProxyEndpoint>`,
+		"apiproxy/policies/S.xml":      `<Show name="S"><Text>` + text + `</Text></Show>`,
+	})
+}
+
+func zipOf(t testing.TB, files map[string]string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
-	for name, data := range map[string]string{
-		"apiproxy/proxies/default.xml": `<ProxyEndpoint name="default"><PreFlow name="PreFlow"><Response><Step><Name>S</Name></Step></Response></PreFlow><HTTPProxyConnection><BasePath>` + base + `</BasePath></HTTPProxyConnection><RouteRule name="none"/></ProxyEndpoint>`,
-		"apiproxy/policies/S.xml":      `<Show name="S"><Text>` + text + `</Text></Show>`,
-	} {
+	for name, data := range files {
 		w, err := z.Create(name)
 		if err == nil {
 			_, err = w.Write([]byte(data))

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strings"
@@ -152,7 +153,11 @@ func run(ctx context.Context, fc *flow.Context, ep *pipeline.Endpoint, base, pat
 	return m
 }
 
+// setBody gives m what Body returned, which is encoded as the header says.
 func setBody(m *message.Message, data []byte, stream io.ReadCloser, length int64) {
+	if stream == nil && m.Header.Has("Content-Encoding") {
+		stream = io.NopCloser(bytes.NewReader(data))
+	}
 	if stream != nil {
 		m.SetStream(stream, length)
 	} else {
