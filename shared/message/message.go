@@ -117,10 +117,10 @@ func (m *Message) Changed() bool { return m.changed }
 
 // Length returns the size of the body as it will be sent, -1 if not known.
 func (m *Message) Length() int64 {
+	m.flushForm()
 	if m.stream != nil {
 		return m.length
 	}
-	m.flushForm()
 	return int64(len(m.body))
 }
 
@@ -232,16 +232,10 @@ func (m *Message) Text() string {
 	return string(b)
 }
 
-// SetContent replaces the body. The message keeps b. A Content-Encoding is
-// kept: the new text is encoded again when it is sent.
+// SetContent replaces the body by a text that is not encoded; it is encoded when
+// it is sent, as the Content-Encoding header says by then. The message keeps b.
 func (m *Message) SetContent(b []byte) {
-	if m.stream != nil {
-		m.stream.Close()
-		m.stream = nil
-		m.encoded = codecOf(m.Header.Get("Content-Encoding"))
-	} else if !m.read && !m.changed {
-		m.encoded = codecOf(m.Header.Get("Content-Encoding"))
-	}
+	m.Release()
 	m.body, m.form, m.err = b, nil, nil
 	m.changed = true
 }
@@ -283,9 +277,11 @@ func (m *Message) Release() {
 }
 
 // Body returns what is to be sent: the stream, or the bytes, encoded as the
-// Content-Encoding header says if the content had been decoded. Exactly one of
+// Content-Encoding header says if the content had been decoded or replaced,
+// whichever of header and content was set last. Exactly one of
 // the two is set unless there is no body. The stream then belongs to the caller.
 func (m *Message) Body() (data []byte, stream io.ReadCloser, length int64, err error) {
+	m.flushForm()
 	if m.stream != nil {
 		s := m.stream
 		m.stream, m.read = nil, true
@@ -294,11 +290,11 @@ func (m *Message) Body() (data []byte, stream io.ReadCloser, length int64, err e
 	if m.err != nil {
 		return nil, nil, 0, m.err
 	}
-	m.flushForm()
-	if m.encoded == "" || len(m.body) == 0 || codecOf(m.Header.Get("Content-Encoding")) == "" {
+	codec := codecOf(m.Header.Get("Content-Encoding"))
+	if m.encoded == "" && !m.changed || len(m.body) == 0 || codec == "" {
 		return m.body, nil, int64(len(m.body)), nil
 	}
-	out, err := encode(m.encoded, m.body)
+	out, err := encode(codec, m.body)
 	return out, nil, int64(len(out)), err
 }
 
