@@ -45,6 +45,9 @@ type assign struct {
 }
 
 func (a *assign) apply(_ context.Context, fc *flow.Context, p *Program, t Target) error {
+	if a.part != partHeader && !t.Message.IsRequest() {
+		return nil // no effect, as documented
+	}
 	v, err := p.expand(fc, a.value)
 	if err != nil {
 		return err
@@ -57,9 +60,6 @@ func (a *assign) apply(_ context.Context, fc *flow.Context, p *Program, t Target
 			t.Message.Header.Set(a.name, v)
 		}
 	case partQuery:
-		if !t.Message.IsRequest() {
-			return nil
-		}
 		assignParam(&t.Message.Query, a, v)
 	case partForm:
 		assignParam(t.Message.Form(), a, v)
@@ -198,7 +198,7 @@ func (r *removeParts) apply(_ context.Context, fc *flow.Context, _ *Program, t T
 	if r.query != nil && t.Message.IsRequest() {
 		removeParams(&t.Message.Query, r.query)
 	}
-	if r.form != nil && t.Message.IsForm() {
+	if r.form != nil && t.Message.IsRequest() && t.Message.IsForm() {
 		removeParams(t.Message.Form(), r.form)
 	}
 	if r.payload {
@@ -384,9 +384,12 @@ func copyParams(dst, src *message.Params, s *selection) {
 	}
 }
 
-// copyForm copies form parameters between messages that are forms; a message
-// without a content type becomes one.
+// copyForm copies form parameters between requests that are forms; one without a
+// content type becomes one.
 func copyForm(dst, src *message.Message, s *selection) {
+	if !src.IsRequest() || !dst.IsRequest() {
+		return
+	}
 	if !src.IsForm() || dst.Header.Has("Content-Type") && !dst.IsForm() {
 		return
 	}

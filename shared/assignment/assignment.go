@@ -38,8 +38,8 @@ type Add struct {
 	Headers []Field `xml:"Headers>Header"`
 	// QueryParams are query parameters of a request; values are templates.
 	QueryParams []Field `xml:"QueryParams>QueryParam"`
-	// FormParams are form parameters; values are templates. They set the
-	// content type and replace a body that is no form.
+	// FormParams are form parameters of a request; values are templates. They set
+	// the content type and replace a body that is no form.
 	FormParams []Field `xml:"FormParams>FormParam"`
 }
 
@@ -86,21 +86,21 @@ type Remove struct {
 // content at all means all of them.
 type Headers struct {
 	bundle.Pos
-	All  string `xml:",chardata" enum:"true,false"`
+	All  string `xml:",chardata"` // true or false
 	List []Name `xml:"Header"`
 }
 
 // QueryParams are the query parameters to copy or remove, as in Headers.
 type QueryParams struct {
 	bundle.Pos
-	All  string `xml:",chardata" enum:"true,false"`
+	All  string `xml:",chardata"` // true or false
 	List []Name `xml:"QueryParam"`
 }
 
 // FormParams are the form parameters to copy or remove, as in Headers.
 type FormParams struct {
 	bundle.Pos
-	All  string `xml:",chardata" enum:"true,false"`
+	All  string `xml:",chardata"` // true or false
 	List []Name `xml:"FormParam"`
 }
 
@@ -119,8 +119,8 @@ type Set struct {
 	Headers []Field `xml:"Headers>Header"`
 	// QueryParams are query parameters of a request; values are templates.
 	QueryParams []Field `xml:"QueryParams>QueryParam"`
-	// FormParams are form parameters; values are templates. They set the
-	// content type and replace a body that is no form.
+	// FormParams are form parameters of a request; values are templates. They set
+	// the content type and replace a body that is no form.
 	FormParams []Field `xml:"FormParams>FormParam"`
 	// Payload is the new body: a template, or markup. See Payload.
 	Payload *bundle.Element `xml:"Payload"`
@@ -162,8 +162,9 @@ type Variable struct {
 	ResourceURL string `xml:"ResourceURL"`
 	// Template is a template, or the variable in ref holds one.
 	Template *Template `xml:"Template"`
-	// Ref is the variable to copy, with its type.
-	Ref string `xml:"Ref"`
+	// Ref is the variable to copy, with its type. An empty one with no other source
+	// leaves the variable without a value.
+	Ref *string `xml:"Ref"`
 	// Value is literal text; with Ref it is the value when Ref is not set.
 	Value *string `xml:"Value,raw"`
 	// PropertySetRef is a template that gives SET.KEY of a property set.

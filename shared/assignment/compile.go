@@ -103,13 +103,13 @@ func (c *compiler) copy(in *Copy) {
 		verb: in.Verb, version: in.Version, path: in.Path, status: in.StatusCode, reason: in.ReasonPhrase,
 	}
 	if in.Headers != nil {
-		op.headers = c.selection(in.Headers.All, in.Headers.List)
+		op.headers = c.selection(in.Headers.Pos, in.Headers.All, in.Headers.List)
 	}
 	if in.QueryParams != nil {
-		op.query = c.selection(in.QueryParams.All, in.QueryParams.List)
+		op.query = c.selection(in.QueryParams.Pos, in.QueryParams.All, in.QueryParams.List)
 	}
 	if in.FormParams != nil {
-		op.form = c.selection(in.FormParams.All, in.FormParams.List)
+		op.form = c.selection(in.FormParams.Pos, in.FormParams.All, in.FormParams.List)
 	}
 	if op.payload || op.form != nil {
 		c.usesBody(op.source)
@@ -121,13 +121,13 @@ func (c *compiler) copy(in *Copy) {
 func (c *compiler) remove(in *Remove) {
 	op := &removeParts{payload: in.Payload}
 	if in.Headers != nil {
-		op.headers = c.selection(in.Headers.All, in.Headers.List)
+		op.headers = c.selection(in.Headers.Pos, in.Headers.All, in.Headers.List)
 	}
 	if in.QueryParams != nil {
-		op.query = c.selection(in.QueryParams.All, in.QueryParams.List)
+		op.query = c.selection(in.QueryParams.Pos, in.QueryParams.All, in.QueryParams.List)
 	}
 	if in.FormParams != nil {
-		op.form = c.selection(in.FormParams.All, in.FormParams.List)
+		op.form = c.selection(in.FormParams.Pos, in.FormParams.All, in.FormParams.List)
 	}
 	if op.payload || op.form != nil {
 		c.usesBody(c.to)
@@ -137,16 +137,20 @@ func (c *compiler) remove(in *Remove) {
 
 // selection compiles a list of names; an element without names is all of them
 // unless its text is "false".
-func (c *compiler) selection(all string, names []Name) *selection {
+func (c *compiler) selection(pos bundle.Pos, all string, names []Name) *selection {
+	yes, ok := bundle.ParseBool(all)
+	if !ok && all != "" {
+		c.env.Errorf(pos, "the text %q is neither true nor false", all)
+	}
 	if len(names) == 0 {
-		if all == "false" {
+		if ok && !yes {
 			return nil
 		}
 		return &selection{all: true}
 	}
 	s := &selection{}
 	for _, n := range names {
-		if n.Text == "false" {
+		if yes, ok := bundle.ParseBool(n.Text); ok && !yes {
 			continue
 		}
 		if k, ok := c.key(n); ok {

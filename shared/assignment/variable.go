@@ -28,8 +28,8 @@ func (c *compiler) variable(v *Variable) {
 		c.env.Warnf(v.Pos, "variable %s: names that start with ratelimit are reserved", v.Name)
 	}
 	op := &setVariable{name: c.env.Var(v.Name), value: v.Value}
-	if v.Ref != "" {
-		op.ref = c.env.Var(v.Ref)
+	if v.Ref != nil && *v.Ref != "" {
+		op.ref = c.env.Var(*v.Ref)
 	}
 	if v.PropertySetRef != "" {
 		op.propertySet = c.env.Template(v.Pos, v.PropertySetRef)
@@ -50,7 +50,7 @@ func (c *compiler) variable(v *Variable) {
 		}
 		op.text, op.textRef = c.env.Template(v.Pos, string(data)), flow.Var{}
 	}
-	if op.text == nil && op.textRef.IsZero() && op.ref.IsZero() && op.value == nil && op.propertySet == nil {
+	if op.text == nil && op.textRef.IsZero() && v.Ref == nil && op.value == nil && op.propertySet == nil {
 		c.env.Errorf(v.Pos, "<AssignVariable> of %s has none of <ResourceURL>, <Template>, <Ref>, <Value> and <PropertySetRef>", v.Name)
 		return
 	}
@@ -62,7 +62,7 @@ func (v *setVariable) apply(_ context.Context, fc *flow.Context, p *Program, _ T
 	switch {
 	case err != nil:
 		return err
-	case val.IsNull() && !p.ignore:
+	case missing != "" && !p.ignore:
 		return p.unresolved(missing)
 	case val.IsNull():
 		err = fc.Remove(v.name.Name())
