@@ -65,15 +65,18 @@ func cacheExpiry(n *Number, env *policy.Env) lifetimeOfCache {
 	if n.Text != "" {
 		var ok bool
 		if l.text, ok = seconds(n.Text); !ok {
-			env.Errorf(n.Pos, "<CacheExpiryInSeconds> is %q, want 1 to %d", n.Text, mostCached)
+			env.Errorf(n.Pos, "<CacheExpiryInSeconds> is %q, want a number of seconds from 1 to %d", n.Text, mostCached)
+		} else if l.text > mostCached*time.Second {
+			env.Warnf(n.Pos, "<CacheExpiryInSeconds> is %s; what is known of a token is kept for %d seconds at most", strings.TrimSpace(n.Text), mostCached)
+			l.text = mostCached * time.Second
 		}
 	}
 	return l
 }
 
 func seconds(text string) (time.Duration, bool) {
-	n, err := strconv.Atoi(strings.TrimSpace(text))
-	return time.Duration(n) * time.Second, err == nil && n >= 1 && n <= mostCached
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
+	return time.Duration(n) * time.Second, err == nil && n >= 1
 }
 
 func (l *lifetimeOfCache) get(fc *flow.Context) time.Duration {
@@ -81,7 +84,7 @@ func (l *lifetimeOfCache) get(fc *flow.Context) time.Duration {
 		return l.text
 	}
 	if d, ok := seconds(l.ref.Get(fc).String()); ok {
-		return d
+		return min(d, mostCached*time.Second)
 	}
 	return l.text
 }
