@@ -114,6 +114,6 @@ func timeOfDay(s string, now time.Time) (time.Time, bool) {
 }
 
 func expiryDate(s string, now time.Time) (time.Time, bool) {
-	t, err := time.Parse("01-02-2006", s)
+	t, err := time.Parse("1-2-2006", s)
 	return t, err == nil && t.After(now)
 }

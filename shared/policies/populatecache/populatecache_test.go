@@ -68,6 +68,7 @@ func TestExpiry(t *testing.T) {
 		{`<ExpirySettings><TimeOfDay>25:00:00</TimeOfDay></ExpirySettings>`, "300s"},
 		{`<ExpirySettings><TimeOfDay>13:00:00</TimeOfDay><TimeoutInSeconds>5</TimeoutInSeconds></ExpirySettings>`, "5s"},
 		{`<ExpirySettings><ExpiryDate>04-03-2026</ExpiryDate></ExpirySettings>`, "36h"},
+		{`<ExpirySettings><ExpiryDate>4-3-2026</ExpiryDate></ExpirySettings>`, "36h"},
 		{`<ExpirySettings><ExpiryDate ref="date"/></ExpirySettings>`, "12h"},
 		{`<ExpirySettings><ExpiryDate>03-31-2026</ExpiryDate></ExpirySettings>`, "300s"},
 		{`<ExpirySettings><ExpiryDate>2026-04-03</ExpiryDate></ExpirySettings>`, "300s"},
