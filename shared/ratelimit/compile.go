@@ -45,37 +45,42 @@ func (s *Settings) compileForm(env *policy.Env, q *Quota) {
 		env.Errorf(bundle.Pos{}, "InvalidQuotaType: Invalid quota type %s in quota policy %s", s.Type, q.policy)
 		return
 	}
+	start := s.StartTime
+	if start != nil && strings.TrimSpace(start.Text) == "" {
+		start = nil // as the proxy editor leaves it
+	}
 	switch {
 	case q.form != calendar:
-		if s.StartTime != nil {
-			env.Errorf(s.StartTime.Pos, "StartTimeNotSupported: StartTime is not supported for quota type %s in quota policy %s", s.Type, q.policy)
+		if start != nil {
+			env.Errorf(start.Pos, "StartTimeNotSupported: StartTime is not supported for quota type %s in quota policy %s", s.Type, q.policy)
 		}
-	case s.StartTime == nil:
+	case start == nil:
 		env.Errorf(bundle.Pos{}, "InvalidStartTime: a quota of type calendar needs a <StartTime>")
 	default:
-		start, err := time.Parse("2006-1-2 15:4:5", strings.TrimSpace(s.StartTime.Text))
+		at, err := time.Parse("2006-1-2 15:4:5", strings.TrimSpace(start.Text))
 		if err != nil {
-			env.Errorf(s.StartTime.Pos, "InvalidStartTime: Invalid start time %s in quota policy %s", s.StartTime.Text, q.policy)
+			env.Errorf(start.Pos, "InvalidStartTime: Invalid start time %s in quota policy %s", start.Text, q.policy)
 		}
-		q.start = start
+		q.start = at
 	}
 }
 
 func (s *Settings) compileConfig(env *policy.Env, q *Quota) {
 	q.config = config{count: defaultCount, interval: ref{text: "1"}}
-	if a := s.Allow; a != nil {
+	if len(s.Allow) > 0 {
+		a := s.allow(env)
 		q.config.allow = compileAllow(env, a.Pos, a.CountRef, a.Count)
 		if a.CountRef != "" {
 			q.config.count = 0 // what is not known allows nothing
 		}
-		s.compileClasses(env, q)
+		compileClasses(env, a.Class, q)
 	}
-	if s.Interval != nil {
+	if s.Interval != nil && !s.Interval.empty() {
 		q.config.interval = compileRef(env, s.Interval)
 		checkInterval(env, s.Interval, q.policy)
 	}
 	q.config.unit = compileRef(env, s.TimeUnit)
-	if s.TimeUnit != nil {
+	if s.TimeUnit != nil && !s.TimeUnit.empty() {
 		checkUnit(env, s.TimeUnit, q.policy)
 		if Unit(strings.TrimSpace(s.TimeUnit.Text)) == Second && s.Distributed {
 			env.Errorf(s.TimeUnit.Pos, "InvalidTimeUnitForDistributedQuota: Invalid time unit second for distributed quota in quota policy %s", q.policy)
@@ -83,6 +88,26 @@ func (s *Settings) compileConfig(env *policy.Env, q *Quota) {
 	} else if s.UseQuotaConfigInAPIProduct == nil {
 		env.Warnf(bundle.Pos{}, "a quota without <TimeUnit> fails when it runs: FailedToResolveQuotaIntervalTimeUnitReference")
 	}
+}
+
+// allow is the <Allow> elements as one. Each says something of its own: nothing may
+// be said twice.
+func (s *Settings) allow(env *policy.Env) Allow {
+	all := s.Allow[0]
+	for _, a := range s.Allow[1:] {
+		if a.Count != "" && all.Count != "" || a.CountRef != "" && all.CountRef != "" || a.Class != nil && all.Class != nil {
+			env.Errorf(a.Pos, "second <Allow> in <%s>", env.Policy.Kind)
+			continue
+		}
+		if a.Count != "" || a.CountRef != "" {
+			all.Pos = a.Pos
+		}
+		all.Count, all.CountRef = or(all.Count, a.Count), or(all.CountRef, a.CountRef)
+		if a.Class != nil {
+			all.Class = a.Class
+		}
+	}
+	return all
 }
 
 func compileAllow(env *policy.Env, pos bundle.Pos, variable, count string) ref {
@@ -95,8 +120,7 @@ func compileAllow(env *policy.Env, pos bundle.Pos, variable, count string) ref {
 	return r
 }
 
-func (s *Settings) compileClasses(env *policy.Env, q *Quota) {
-	c := s.Allow.Class
+func compileClasses(env *policy.Env, c *Class, q *Quota) {
 	if c == nil {
 		return
 	}

@@ -20,8 +20,9 @@ type Settings struct {
 	// first request, "rollingwindow" before each request; absent, at the top of
 	// the minute, hour, day, week (Sunday), month or year, GMT.
 	Type string `xml:"type,attr"`
-	// Allow is how much is allowed in an interval; 2000 if absent.
-	Allow *Allow `xml:"Allow,once"`
+	// Allow is how much is allowed in an interval; 2000 if absent. There may be
+	// two: Edge's own sample has the number in one and the classes in another.
+	Allow []Allow `xml:"Allow"`
 	// Interval is how many units an interval has; 1 if absent.
 	Interval *Ref `xml:"Interval,once"`
 	// TimeUnit is second, minute, hour, day, week, month or year.
@@ -88,6 +89,9 @@ type Ref struct {
 	Type string `xml:"type,attr"`
 	Text string `xml:",chardata"`
 }
+
+// empty reports whether it names nothing, which is as good as absent.
+func (r *Ref) empty() bool { return strings.TrimSpace(r.Ref) == "" && strings.TrimSpace(r.Text) == "" }
 
 // Asynchronous is the <AsynchronousConfiguration>.
 type Asynchronous struct {
