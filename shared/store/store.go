@@ -165,6 +165,7 @@ type Stats struct {
 	Writes int64
 	// RoundTrips are exchanges with the engine, one after the other unless the
 	// caller overlaps them: one for each Get, GetAll, page of a Query, and
-	// commit. Firestore takes one more to begin a transaction.
+	// commit. Firestore takes one more to begin a transaction about more than one
+	// document.
 	RoundTrips int64
 }

@@ -73,6 +73,7 @@ type Driver struct {
 	project, database string
 	options           []option.ClientOption
 	queues            *queues
+	expect            *expectations
 
 	mu     sync.Mutex
 	client *firestore.Client
@@ -85,7 +86,7 @@ func New(project, database string, options ...option.ClientOption) *Driver {
 	if database == "" {
 		database = firestore.DefaultDatabaseID
 	}
-	return &Driver{project: project, database: database, options: options, queues: newQueues()}
+	return &Driver{project: project, database: database, options: options, queues: newQueues(), expect: newExpectations()}
 }
 
 var errClosed = errors.New("store is closed")

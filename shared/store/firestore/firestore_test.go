@@ -126,3 +126,100 @@ func (i *instances) Update(ctx context.Context, fn func(store.Tx) error) error {
 }
 
 func (i *instances) Close() error { return errors.Join(i.Driver.Close(), i.other.Close()) }
+
+// An update is of what it read, or runs again: whatever another instance does to
+// the first document between, and whether the update stays about that document or
+// comes to more.
+func TestChangedSinceItWasRead(t *testing.T) {
+	enginestest.RequireEmulator(t)
+	a, b := store.Key{Collection: "apps", ID: "a"}, store.Key{Collection: "apps", ID: "b"}
+	doc := func(k store.Key, data string) store.Doc { return store.Doc{Key: k, Data: []byte(data)} }
+	changes := map[string]struct {
+		before bool // a exists
+		change func(context.Context, *store.Store) error
+		want   string // what the second run finds
+	}{
+		"written": {true, func(ctx context.Context, s *store.Store) error { return s.Put(ctx, doc(a, "changed")) }, "changed"},
+		"deleted": {true, func(ctx context.Context, s *store.Store) error { return s.Delete(ctx, a) }, ""},
+		"created": {false, func(ctx context.Context, s *store.Store) error { return s.Put(ctx, doc(a, "changed")) }, "changed"},
+	}
+	updates := map[string]func(store.Tx) error{
+		"put":          func(tx store.Tx) error { return tx.Put(doc(a, "mine")) },
+		"put two":      func(tx store.Tx) error { return errors.Join(tx.Put(doc(a, "mine")), tx.Put(doc(b, "mine"))) },
+		"put another":  func(tx store.Tx) error { return tx.Put(doc(b, "mine")) },
+		"read another": func(tx store.Tx) error { _, err := tx.Get(b); return errors.Join(ignore(err), tx.Put(doc(a, "mine"))) },
+		"query": func(tx store.Tx) error {
+			_, err := tx.Query(store.Query{Collection: "apps"})
+			return errors.Join(err, tx.Put(doc(a, "mine")))
+		},
+		"delete another": func(tx store.Tx) error { return errors.Join(tx.Put(doc(a, "mine")), tx.Delete(b)) },
+	}
+	for name, change := range changes {
+		for what, update := range updates {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				project := enginestest.Project()
+				mine, other := store.New(firestore.New(project, "")), store.New(firestore.New(project, ""))
+				defer func() { _ = errors.Join(mine.Close(), other.Close()) }()
+				if change.before {
+					if err := mine.Put(t.Context(), doc(a, "before")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var found []string
+				err := mine.Update(t.Context(), func(tx store.Tx) error {
+					d, err := tx.Get(a)
+					if ignore(err) != nil {
+						return err
+					}
+					found = append(found, string(d.Data))
+					if len(found) == 1 {
+						if err := change.change(t.Context(), other); err != nil {
+							return err
+						}
+					}
+					return update(tx)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(found) != 2 || found[1] != change.want {
+					t.Errorf("found %q, want a second run that finds %q", found, change.want)
+				}
+			})
+		}
+	}
+}
+
+func ignore(err error) error {
+	if store.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// A document is replaced as a whole, and given back what it had: no field stays
+// of what was there.
+func TestExchangeReplaces(t *testing.T) {
+	enginestest.RequireEmulator(t)
+	s := store.New(firestore.New(enginestest.Project(), ""))
+	defer func() { _ = s.Close() }()
+	long := store.Key{Collection: "tokens", ID: strings.Repeat("é", 700)}
+	full := store.Doc{Key: long, Data: []byte("data"), Fields: map[string]string{"app": "x"}, ExpireAt: time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)}
+	empty := store.Doc{Key: long}
+	for _, want := range []store.Doc{full, empty, full, {Key: long, Fields: map[string]string{"app": "y"}}, empty} {
+		err := s.Update(t.Context(), func(tx store.Tx) error {
+			if _, err := tx.Get(long); ignore(err) != nil {
+				return err
+			}
+			return tx.Put(want)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Get(t.Context(), long)
+		got.UpdatedAt = time.Time{}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+}
