@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/antchfx/xmlquery"
 )
@@ -30,12 +31,44 @@ func Parse(text []byte) (*Doc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse XML: %w", err)
 	}
+	if bytes.Contains(text, []byte("<![CDATA[")) {
+		join(root)
+	}
 	for n := root.FirstChild; n != nil; n = n.NextSibling {
 		if n.Type == xmlquery.ElementNode {
 			return &Doc{root}, nil
 		}
 	}
 	return nil, errors.New("parse XML: no element")
+}
+
+// join makes one text node of CDATA sections and the text beside them, as XPath's
+// data model has it (XPath 1.0, section 5.7); xmlquery gives sections no value.
+func join(n *xmlquery.Node) {
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type == xmlquery.ElementNode {
+			join(c)
+			continue
+		}
+		if !isText(c) {
+			continue
+		}
+		c.Type = xmlquery.TextNode
+		if next := c.NextSibling; next == nil || !isText(next) {
+			continue
+		}
+		var b strings.Builder
+		b.WriteString(c.Data)
+		for next := c.NextSibling; next != nil && isText(next); next = c.NextSibling {
+			b.WriteString(next.Data)
+			xmlquery.RemoveFromTree(next)
+		}
+		c.Data = b.String()
+	}
+}
+
+func isText(n *xmlquery.Node) bool {
+	return n.Type == xmlquery.TextNode || n.Type == xmlquery.CharDataNode
 }
 
 // FromTree returns the document of a tree that somebody else parsed and bounded.

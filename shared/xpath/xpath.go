@@ -235,7 +235,7 @@ func (n *node) xml() string {
 }
 
 func (n *node) isText() bool {
-	return n.attr || n.n.Type == xmlquery.TextNode || n.n.Type == xmlquery.CharDataNode
+	return n.attr || isText(n.n)
 }
 
 func (n *node) write(w *bufio.Writer) {

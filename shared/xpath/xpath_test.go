@@ -54,6 +54,11 @@ func TestEval(t *testing.T) {
 		{"/soap:Envelope/soap:Body/*/o:item[2]", soap, namespaces, "<o:item>b &amp; c</o:item>", "b & c"},
 		{"//*[local-name()='item'][1]", soap, nil, "<o:item>a</o:item>", "a"},
 		{"//o:item[last()]/text()", soap, namespaces, "b & c", "b & c"},
+		{"/a/text()", "<a><![CDATA[1 < 2]]></a>", nil, "1 < 2", "1 < 2"},
+		{"/a/text()", "<a>x<![CDATA[y]]>z<![CDATA[]]></a>", nil, "xyz", "xyz"},
+		{"count(/a/text())", "<a>x<!--c--><![CDATA[y]]>z<b/>w</a>", nil, "3", "3"},
+		{"/a[text()='x & y']/@id", "<a id='7'><![CDATA[x & y]]></a>", nil, "7", "7"},
+		{"/a", `<a><b><![CDATA["x" & <y>]]></b></a>`, nil, `<a><b>&#34;x&#34; &amp; &lt;y&gt;</b></a>`, `"x" & <y>`},
 	} {
 		r := eval(t, c.expr, c.doc, c.ns)
 		if r.XML() != c.xml || r.Text() != c.text {
