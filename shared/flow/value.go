@@ -102,12 +102,26 @@ func (v Value) String() string {
 	return ""
 }
 
-// formatFloat prints as Java's Double.toString does for ordinary magnitudes.
+// formatFloat prints as Java's Double.toString does: with a fraction, and from 1e7
+// on and below 1e-3 with an exponent, 1.5E7.
 func formatFloat(f float64) string {
-	if f == math.Trunc(f) && math.Abs(f) < 1e7 {
-		return strconv.FormatFloat(f, 'f', 1, 64)
+	switch abs := math.Abs(f); {
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	case f == 0 || math.IsNaN(f) || abs >= 1e-3 && abs < 1e7:
+		if f == math.Trunc(f) {
+			return strconv.FormatFloat(f, 'f', 1, 64)
+		}
+		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
+	mantissa, exp, _ := strings.Cut(strconv.FormatFloat(f, 'E', -1, 64), "E")
+	if !strings.Contains(mantissa, ".") {
+		mantissa += ".0"
+	}
+	n, _ := strconv.Atoi(exp)
+	return mantissa + "E" + strconv.Itoa(n)
 }
 
 func objectText(o any) string {
