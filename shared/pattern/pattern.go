@@ -12,8 +12,9 @@ import (
 // match.
 //
 // In a path a variable or "*" stays within one segment and "**" stands for one
-// or more whole segments. Elsewhere a variable or "*" is any run of
-// characters, the shortest that lets the rest match.
+// or more whole segments, at its start also for none; the first slash may be left
+// out. Elsewhere a variable or "*" is any run of characters, the shortest that lets
+// the rest match.
 type Pattern struct {
 	path     bool
 	fold     bool
@@ -85,6 +86,10 @@ func Compile(src string, path, fold bool) (*Pattern, error) {
 	}
 	flush()
 	p.segments = append(p.segments, seg)
+	if path && !strings.HasPrefix(src, "/") && !strings.HasPrefix(src, "**") {
+		// A path starts with a slash: the template of Apigee's console leaves it out.
+		p.segments = append([][]token{nil}, p.segments...)
+	}
 	if len(p.names) == 0 {
 		return nil, fmt.Errorf("PatternWithoutVariable: pattern %q has no {variable}", src)
 	}
@@ -199,7 +204,7 @@ func matchLevels(c *Captures, rest [][]token, s, folded string) outcome {
 		return matched
 	}
 	before := c.n
-	for i := 1; i < len(s); i++ {
+	for i := range len(s) { // at 0 it stands for an empty segment: nothing before the first slash
 		if s[i] != '/' {
 			continue
 		}

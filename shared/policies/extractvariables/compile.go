@@ -96,7 +96,7 @@ func (b *builder) group(pos bundle.Pos, patterns []Pattern, path bool, from read
 		g.rules = append(g.rules, rule{pattern: p, vars: b.targets(p.Names())})
 	}
 	if len(patterns) == 0 {
-		b.env.Errorf(pos, "InvalidPattern: there is no <Pattern>")
+		b.env.Warnf(pos, "there is no <Pattern>: nothing is extracted")
 	}
 	b.step.extractors = append(b.step.extractors, g)
 }
