@@ -230,6 +230,20 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// apigeecli writes a range without leading zeros.
+func TestTimeRange(t *testing.T) {
+	for _, r := range []string{"04/01/2026 00:00~04/30/2026 23:59", "4/01/2026 00:00~4/30/2026 23:59", "4/1/2026 0:00~4/30/2026 23:59"} {
+		q, err := Parse(Parameters{Select: "sum(message_count)", TimeRange: r})
+		if err != nil {
+			t.Errorf("%s: %v", r, err)
+			continue
+		}
+		if q.From != time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC) || q.To != time.Date(2026, 4, 30, 23, 59, 0, 0, time.UTC) {
+			t.Errorf("%s: %v to %v", r, q.From, q.To)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	l := newLab(t)
 	base := Parameters{Select: "sum(message_count)"}

@@ -74,8 +74,9 @@ func invalid(format string, args ...any) error {
 	return entity.Errorf(entity.InvalidArgument, format, args...)
 }
 
-// timeLayout is how times of a range are written, in UTC.
-const timeLayout = "01/02/2006 15:04"
+// timeLayout is how times of a range are written, in UTC; with or without leading
+// zeros in month and day, which apigeecli leaves out.
+const timeLayout = "1/2/2006 15:04"
 
 func (q *Query) parseTime(p Parameters) error {
 	from, to, ok := strings.Cut(p.TimeRange, "~")

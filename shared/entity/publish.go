@@ -218,7 +218,9 @@ func Scopes(list []string) []string {
 }
 
 // CheckQuota is an error unless limit, interval and unit are those of a quota;
-// all three may be empty. what says whose they are.
+// all three may be empty. what says whose they are. Units are those of the Quota
+// policy, second, week and year included: the API's page does not list them, but
+// products made with Google's own tools have them.
 func CheckQuota(what, limit, interval, unit string) error {
 	for _, n := range []struct{ name, text string }{{"", limit}, {"Interval", interval}} {
 		if n.text == "" {
@@ -228,7 +230,7 @@ func CheckQuota(what, limit, interval, unit string) error {
 			return Errorf(InvalidArgument, "%s%s %q is not a positive number", what, n.name, n.text)
 		}
 	}
-	if unit != "" && !slices.Contains([]string{"minute", "hour", "day", "week", "month", "year"}, strings.ToLower(unit)) {
+	if unit != "" && !slices.Contains([]string{"second", "minute", "hour", "day", "week", "month", "year"}, strings.ToLower(unit)) {
 		return Errorf(InvalidArgument, "%sTimeUnit is %q, want minute, hour, day or month", what, unit)
 	}
 	return nil

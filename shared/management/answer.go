@@ -120,6 +120,16 @@ func notFound(format string, args ...any) error {
 type badRequest struct {
 	message string
 	fields  []fieldViolation
+	bundle  []bundleViolation
+}
+
+// bundleViolation is what is wrong in one file of a bundle, as Apigee's own
+// answer to an import has it.
+//
+// Source: https://github.com/apigee/apigeecli/issues/534 (a captured answer)
+type bundleViolation struct {
+	Filename    string `json:"filename"`
+	Description string `json:"description"`
 }
 
 type fieldViolation struct {
@@ -143,6 +153,7 @@ func refused(b *bundle.Bundle, problems bundle.Problems) error {
 			description = fmt.Sprintf("line %d: %s", p.Line, p.Message)
 		}
 		e.fields = append(e.fields, fieldViolation{Field: folder + p.File, Description: description})
+		e.bundle = append(e.bundle, bundleViolation{Filename: folder + p.File, Description: description})
 	}
 	return e
 }
@@ -256,7 +267,11 @@ func cause(err error) string {
 func detailsOf(err error) []any {
 	var bad *badRequest
 	if errors.As(err, &bad) && len(bad.fields) > 0 {
-		return []any{object{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": bad.fields}}
+		details := []any{object{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": bad.fields}}
+		if len(bad.bundle) > 0 {
+			details = append(details, object{"@type": "type.googleapis.com/edge.configstore.bundle.BadBundle", "violations": bad.bundle})
+		}
+		return details
 	}
 	var own *entity.Error
 	if errors.As(err, &own) && len(own.Violations) > 0 {

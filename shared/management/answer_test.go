@@ -30,7 +30,7 @@ func TestErrors(t *testing.T) {
 		{entity.Errorf(entity.ResourceExhausted, "full"), 429, `{"error":{"code":429,"message":"full","status":"RESOURCE_EXHAUSTED"}}`},
 		{entity.Errorf("NEW", "unheard of"), 500, `{"error":{"code":500,"message":"unheard of","status":"INTERNAL"}}`},
 		{violated, 400, `{"error":{"code":400,"message":"deployment validations failed; because","status":"FAILED_PRECONDITION","details":[{"@type":"type.googleapis.com/google.rpc.PreconditionFailure","violations":[{"description":"because","subject":"s","type":"T"}]}]}}`},
-		{&badRequest{"bad", []fieldViolation{{"f", "d"}}}, 400, `{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"f","description":"d"}]}]}}`},
+		{&badRequest{message: "bad", fields: []fieldViolation{{"f", "d"}}}, 400, `{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"f","description":"d"}]}]}}`},
 		{errors.New("disk of host-7 is on fire"), 500, `{"error":{"code":500,"message":"Internal error encountered.","status":"INTERNAL"}}`},
 		{&store.Error{Code: store.Unavailable, Op: "get", Err: errors.New("dial 10.0.0.1")}, 503, `{"error":{"code":503,"message":"The service is currently unavailable.","status":"UNAVAILABLE"}}`},
 		{&store.Error{Code: store.Conflict, Op: "update"}, 409, `{"error":{"code":409,"message":"The operation was aborted by a concurrent change; try again.","status":"ABORTED"}}`},

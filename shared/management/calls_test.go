@@ -154,3 +154,61 @@ func TestCallsStored(t *testing.T) {
 	a.do("GET", "sites", nil).want(200, `"id":"acme-portal"`)
 	a.do("DELETE", "sites/acme-portal/apidocs/"+id, nil).want(200)
 }
+
+// spaces create / get / list / update / delete, apis create bundle --space,
+// apis move, products move.
+func TestCallsSpaces(t *testing.T) {
+	a := newAPI(t)
+	a.do("GET", "spaces", nil).want(200).lacks("team")
+	a.do("POST", "spaces", `{"name":"team","displayName":"Team"}`).want(200, `"name":"team"`, `"displayName":"Team"`, `"createTime":"2027-01-02T03:04:05Z"`)
+	a.do("POST", "spaces?spaceId=team", `{}`).want(409)
+	a.do("POST", "spaces", `{}`).want(400, "name of the space is missing")
+	a.do("GET", "spaces", nil).want(200, `{"spaces":[{`, `"name":"team"`)
+	a.do("GET", "spaces/team", nil).want(200, `"displayName":"Team"`)
+	a.do("PATCH", "spaces/team?updateMask=display_name", `{"displayName":"The team"}`).want(200, `"displayName":"The team"`, `"name":"team"`)
+	a.do("POST", "apis?action=import&name=hello&space=team", files("proxy", proxyZip(t, "hello", "/hello"))).want(200)
+	a.do("GET", "apis?space=team", nil).want(200, `"name":"hello"`)
+	a.do("DELETE", "spaces/team", nil).want(200).is("{}")
+	a.do("GET", "spaces/team", nil).want(404, `"status":"NOT_FOUND"`)
+}
+
+// environments get --config, environments deployments config.
+func TestCallsDeployedConfig(t *testing.T) {
+	a := newAPI(t)
+	a.do("POST", "apis?action=import&name=hello", files("proxy", proxyZip(t, "hello", "/hello"))).want(200)
+	a.do("POST", "sharedflows?action=import&name=log", files("proxy", flowZip(t, "log"))).want(200)
+	e := "environments/test/"
+	a.do("POST", e+"apis/hello/revisions/1/deployments?serviceAccount=sa%40acme.iam.gserviceaccount.com", nil).want(200)
+	a.do("POST", e+"sharedflows/log/revisions/1/deployments", nil).want(200)
+	a.do("PUT", e+"flowhooks/PreProxyFlowHook", `{"sharedFlow":"log","continueOnError":true}`).want(200)
+	a.do("POST", e+"targetservers", `{"name":"ts","host":"example.com","port":443}`).want(200)
+	a.do("POST", e+"keystores", `{"name":"ks"}`).want(200)
+	a.do("POST", e+"references", `{"name":"ref","refers":"ks","resourceType":"KeyStore"}`).want(200)
+	a.do("POST", "datacollectors", `{"name":"dc_a","type":"STRING"}`).want(200)
+	in := "organizations/acme/environments/test/"
+	a.do("GET", e+"deployedConfig", nil).want(200, `"name":"`+in+`deployedConfig"`,
+		`{"basePath":"/hello","endpoints":{"/hello":"default"},"name":"organizations/acme/apis/hello/revisions/1","serviceAccount":"projects/-/serviceAccounts/sa@acme.iam.gserviceaccount.com"}`,
+		`{"name":"organizations/acme/sharedflows/log/revisions/1"}`,
+		`{"continueOnError":true,"name":"PreProxyFlowHook","sharedFlowName":"log"}`,
+		`"targets":[{"enabled":true,"host":"example.com","name":"`+in+`targetservers/ts","port":443`,
+		`"keystores":[{"name":"`+in+`keystores/ks"}]`,
+		`"resourceReferences":[{"name":"`+in+`references/ref","resourceName":"`+in+`keystores/ks"}]`,
+		`"dataCollectors":[{"name":"organizations/acme/datacollectors/dc_a","type":"STRING"}]`)
+	a.do("GET", "environments/prod/deployedConfig", nil).want(200).lacks("hello")
+	a.do("GET", "environments/none/deployedConfig", nil).want(404)
+}
+
+// apis create bundle with a bundle that is refused: Apigee's own detail, by file.
+func TestCallsRefusedBundle(t *testing.T) {
+	a := newAPI(t)
+	a.do("POST", "apis?action=import&name=odd", files("proxy", proxyZip(t, "odd", "/odd", "Unknown"))).want(400, `"status":"INVALID_ARGUMENT"`, "bundle contains errors",
+		`{"@type":"type.googleapis.com/edge.configstore.bundle.BadBundle","violations":[{"filename":"apiproxy/policies/A.xml","description":"line 1: <Unknown> is not a policy that this gateway supports"}]}`)
+}
+
+// products create --opgrp with the file of apigeecli's own tests.
+func TestCallsQuotaPerSecond(t *testing.T) {
+	a := newAPI(t)
+	a.do("POST", "apiproducts", `{"name":"p","displayName":"P","approvalType":"auto","operationGroup":{"operationConfigs":[{"apiSource":"httpbin",
+		"operations":[{"resource":"/httpbin","methods":["GET"]}],"quota":{"limit":"1","interval":"1","timeUnit":"second"},"attributes":[{"name":"key1","value":"value1"}]}],"operationConfigType":"proxy"}}`).
+		want(200, `"timeUnit":"second"`)
+}

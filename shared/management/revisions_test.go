@@ -58,7 +58,7 @@ func TestImportReportsAllProblems(t *testing.T) {
 			Details []struct{ FieldViolations []fieldViolation }
 		}
 	}
-	if err := json.Unmarshal([]byte(r.body), &body); err != nil || len(body.Error.Details) != 1 || len(body.Error.Details[0].FieldViolations) != 3 {
+	if err := json.Unmarshal([]byte(r.body), &body); err != nil || len(body.Error.Details) != 2 || len(body.Error.Details[0].FieldViolations) != 3 {
 		t.Errorf("details: %v %s", err, r.body)
 	}
 	a.do("GET", "apis/p", nil).want(404)

@@ -97,6 +97,7 @@ var routes = []route{
 	{method: "PATCH", pattern: envPath, permission: "environments.update", role: Admin, handle: patchEnvironment},
 	{method: "DELETE", pattern: envPath, permission: "environments.delete", role: Admin, handle: deleteEnvironment},
 	{method: "GET", pattern: envPath + "/deployments", permission: "deployments.list", role: Viewer, handle: listEnvironmentDeployments},
+	{method: "GET", pattern: envPath + "/deployedConfig", permission: "environments.getRuntimeConfig", role: Viewer, handle: deployedConfig},
 	{method: "GET", pattern: envPath + "/debugmask", permission: "maskconfigs.get", role: Viewer, handle: getDebugMask},
 	{method: "PATCH", pattern: envPath + "/debugmask", permission: "maskconfigs.update", role: Admin, handle: patchDebugMask},
 	{method: "GET", pattern: envPath + debugPath, permission: "tracesessions.list", role: Developer, handle: listDebugSessions},
@@ -333,7 +334,12 @@ var routes = []route{
 	{method: "GET", pattern: orgPath + "/hostStats/{dimensions}", permission: "hoststats.get", role: Viewer, handle: hostStats},
 	{method: "GET", pattern: orgPath + "/optimizedHostStats/{dimensions}", permission: "hoststats.get", role: Viewer, handle: optimizedHostStats},
 
-	// Kept for clients: reports, portals.
+	// Kept for clients: spaces, reports, portals.
+	{method: "GET", pattern: orgPath + "/spaces", permission: "spaces.list", role: Viewer, handle: listSpaces},
+	{method: "POST", pattern: orgPath + "/spaces", permission: "spaces.create", role: Admin, handle: createSpace},
+	{method: "GET", pattern: orgPath + "/spaces/{space}", permission: "spaces.get", role: Viewer, handle: getSpace},
+	{method: "PATCH", pattern: orgPath + "/spaces/{space}", permission: "spaces.update", role: Admin, handle: patchSpace},
+	{method: "DELETE", pattern: orgPath + "/spaces/{space}", permission: "spaces.delete", role: Admin, handle: deleteSpace},
 	{method: "GET", pattern: orgPath + "/reports", permission: "reports.list", role: Viewer, handle: listReports},
 	{method: "POST", pattern: orgPath + "/reports", permission: "reports.create", role: Developer, handle: createReport},
 	{method: "GET", pattern: orgPath + "/reports/{report}", permission: "reports.get", role: Viewer, handle: getReport},

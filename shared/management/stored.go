@@ -30,6 +30,7 @@ type storedKinds struct {
 	apidocs    *registry.Kind[apiDoc]                                 // org, site, id
 	categories *registry.Kind[apigee.GoogleCloudApigeeV1ApiCategory]  // org, "apicategories", site, id
 	overrides  *registry.Kind[traceOverride]                          // org, "traceOverrides", environment, id
+	spaces     *registry.Kind[space]                                  // org, "spaces", name
 }
 
 type traceOverride = apigee.GoogleCloudApigeeV1TraceConfigOverride
@@ -39,6 +40,7 @@ func newStoredKinds(r *registry.Registry) storedKinds {
 		reports:    storedKind[apigee.GoogleCloudApigeeV1CustomReport](r, "report"),
 		categories: storedKind[apigee.GoogleCloudApigeeV1ApiCategory](r, "API category"),
 		overrides:  storedKind[traceOverride](r, "trace configuration override"),
+		spaces:     storedKind[space](r, "space"),
 		sites: registry.NewKind(r, registry.Spec[site]{
 			Noun: "site", Collection: "consoleSites",
 			Fields: func(id []string, _ *site) map[string]string { return map[string]string{"org": id[0]} },
