@@ -19,7 +19,7 @@ import (
 // are not among the others, which Export gives as documents: they have their own
 // functions.
 var State = []string{
-	"operations", "tokens", "authcodes", "cacheEntries", "counters", "quotaLeases", "idempotency",
+	"operations", "tokens", "authcodes", "cacheEntries", "counters",
 	"debugSessions", "debugTransactions", "analytics", "jobs", "auditLog",
 }
 

@@ -66,9 +66,7 @@ var Collections = []Collection{
 
 	// Run-time state.
 	{Name: "cacheEntries", TTL: true, Fields: []string{"cache"}, Doc: "an entry of a response or value cache; id: org/environment/cache/hash of the key"},
-	{Name: "counters", TTL: true, Fields: []string{"counter"}, Doc: "a quota's count in one interval; id: org/environment/counter/identifier/interval"},
-	{Name: "quotaLeases", TTL: true, Fields: []string{"counter"}, Doc: "a slice of a quota leased to an instance; id: counter id/instance"},
-	{Name: "idempotency", TTL: true, Fields: []string{"org"}, Doc: "the result of a call that must not run twice; id: org/request id"},
+	{Name: "counters", TTL: true, Fields: []string{"counter"}, Doc: "a quota's count in one interval, with what instances leased of it; id: org/environment/counter/identifier/interval"},
 
 	// Observation.
 	{Name: "debugSessions", TTL: true, Fields: []string{"org", "environment", "api", "revision"}, Doc: "a debug session; id: org/environment/api/revision/session"},

@@ -233,7 +233,7 @@ func TestCollections(t *testing.T) {
 	if _, ok := CollectionNamed("nosuch"); ok {
 		t.Error("a collection that is not there is found")
 	}
-	want := []string{"operations", "tokens", "authcodes", "cacheEntries", "counters", "quotaLeases", "debugSessions", "debugTransactions", "analytics"}
+	want := []string{"operations", "tokens", "authcodes", "cacheEntries", "counters", "debugSessions", "debugTransactions", "analytics"}
 	got := TTLCollections()
 	for _, name := range want {
 		if !slices.Contains(got, name) {
