@@ -39,6 +39,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/oasvalidation"
 	"github.com/perigee-gateway/perigee/shared/policies/oauthv2"
 	"github.com/perigee-gateway/perigee/shared/policies/parsedialogflowrequest"
+	"github.com/perigee-gateway/perigee/shared/policies/parsepayload"
 	"github.com/perigee-gateway/perigee/shared/policies/populatecache"
 	"github.com/perigee-gateway/perigee/shared/policies/prompttokenlimit"
 	"github.com/perigee-gateway/perigee/shared/policies/publishmessage"
@@ -107,6 +108,7 @@ var All = []policy.Kind{
 	oasvalidation.Kind,
 	oauthv2.Kind,
 	parsedialogflowrequest.Kind,
+	parsepayload.Kind,
 	populatecache.Kind,
 	prompttokenlimit.Kind,
 	publishmessage.Kind,
@@ -140,13 +142,19 @@ var All = []policy.Kind{
 // where the host has a Java virtual machine. A bundle that holds one is refused with
 // the reason, never deployed without it.
 var Refused = []policy.Kind{
+	policy.Refuse("ConnectorCallout", noExtensions),
 	policy.Refuse("DeleteOAuthV1Info", noOAuthV1),
+	policy.Refuse("Extension", noExtensions),
 	policy.Refuse("GetOAuthV1Info", noOAuthV1),
 	policy.OnJVM("JavaCallout", javaClass),
+	policy.Refuse("Ldap", "Apigee X does not have this policy of Edge for Private Cloud; put a service before the directory and use ServiceCallout"),
 	policy.Refuse("OAuthV1", noOAuthV1),
 	policy.OnJVM("Script", resource),
+	policy.Refuse("VerifyIAM", "it asks Google IAM about a deployment of Apigee, which this is not; use VerifyJWT with Google's keys, or Cloud Run's own check of invokers"),
 	policy.OnJVM("XSL", resource),
 }
+
+const noExtensions = "extensions do not exist in Apigee X; use ServiceCallout, or IntegrationCallout for a connector"
 
 const noOAuthV1 = "OAuth 1.0a does not exist in Apigee X; use OAuthV2"
 
