@@ -28,6 +28,9 @@ func (r *Runtime) install(n features, limit time.Duration) {
 	if n.regexps && limit > RegexpLimit {
 		r.boundRegexps()
 	}
+	if n.dates {
+		r.installDates()
+	}
 	if len(n.java) > 0 {
 		r.installJava(n.java)
 	}
@@ -52,6 +55,34 @@ func (r *Runtime) wrap(o *goja.Object, name string, before func(goja.FunctionCal
 		return v
 	})
 	o.DefineDataProperty(name, f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+}
+
+// installDates gives dates the old methods that goja leaves out (ECMAScript, annex
+// B.2.3).
+func (r *Runtime) installDates() {
+	proto := r.prototype("Date")
+	call := func(this goja.Value, name string, args ...goja.Value) goja.Value {
+		f, _ := goja.AssertFunction(proto.Get(name))
+		v, err := f(this, args...)
+		if err != nil {
+			panic(err)
+		}
+		return v
+	}
+	define := func(name string, f any) {
+		proto.DefineDataProperty(name, r.ToValue(f), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+	define("toGMTString", proto.Get("toUTCString"))
+	define("getYear", func(in goja.FunctionCall) goja.Value {
+		return r.ToValue(call(in.This, "getFullYear").ToFloat() - 1900)
+	})
+	define("setYear", func(in goja.FunctionCall) goja.Value {
+		year := in.Argument(0)
+		if n := year.ToInteger(); year.ToFloat() == year.ToFloat() && n >= 0 && n <= 99 {
+			year = r.ToValue(1900 + n)
+		}
+		return call(in.This, "setFullYear", year)
+	})
 }
 
 func (r *Runtime) boundStrings() {

@@ -4,7 +4,8 @@
 // behind, not even on a prototype, is seen by the next call.
 //
 // What it adds to goja: bounds on source, time, recursion, strings and JSON
-// depth; error texts in Rhino's words; x.length() on strings; E4X values.
+// depth; error texts in Rhino's words; x.length() on strings; functions declared
+// in blocks; E4X values.
 //
 // E4X is there in part. XML and XMLList objects with property access
 // (doc.a.b, doc.a[1], doc.@id, doc..name, doc.*), their methods, and
@@ -67,8 +68,9 @@ type Script struct {
 // features are what a runtime has to have for a script, found from the names
 // it mentions: what is not mentioned is not installed.
 type features struct {
-	json, xml, strings, arrays, regexps bool
-	java                                map[string]bool // methods of java.lang.String
+	json, xml, strings, arrays, regexps, dates bool
+
+	java map[string]bool // methods of java.lang.String
 }
 
 // SyntaxError says why a file cannot be compiled.
@@ -95,6 +97,7 @@ func Compile(name, src string, visit func(*ast.Program)) (*Script, error) {
 		visit(prog)
 	}
 	s.needs.scan(prog)
+	hoist(prog)
 	rewrite(prog, s.needs.xml)
 	if s.Program, err = goja.CompileAST(prog, false); err != nil {
 		return nil, compileError(err)
@@ -212,6 +215,8 @@ func (n *features) mention(name string) {
 		n.arrays = true
 	case "RegExp", "match", "matchAll", "search":
 		n.regexps = true
+	case "getYear", "setYear", "toGMTString":
+		n.dates = true
 	}
 	if _, ok := javaMethods[name]; ok {
 		if n.java == nil {
@@ -227,6 +232,7 @@ func (n *features) merge(o features) {
 	n.strings = n.strings || o.strings
 	n.arrays = n.arrays || o.arrays
 	n.regexps = n.regexps || o.regexps
+	n.dates = n.dates || o.dates
 	for name := range o.java {
 		if n.java == nil {
 			n.java = make(map[string]bool)

@@ -121,6 +121,23 @@ func TestValues(t *testing.T) {
 		{"typeof java + typeof Packages + typeof require + typeof console + typeof setTimeout", "undefinedundefinedundefinedundefinedundefined"},
 		{"'a-b'.repeat(2) + 'x'.padStart(3)", "a-ba-b  x"},
 		{"[1, 2].join('-') + Math.max.apply(null, [1, 3]) + Array.from('ab').length", "1-232"},
+		// what annex B has beside
+		{"new Date(0).toGMTString() + new Date(0).getYear()", "Thu, 01 Jan 1970 00:00:00 GMT70"},
+		{"var d = new Date(0); d.setYear(99); var a = d.toISOString(); d.setYear(2014); a + d.getFullYear()", "1999-01-01T00:00:00.000Z2014"},
+		{"new Date(NaN).getYear() + '' + new Date(0).setYear('x')", "NaNNaN"},
+		{"'abc'.substr(-2) + escape('é') + 'a'.concat('b')", "bc%E9ab"},
+		// functions in blocks
+		{"if (true) { function f() { return 1 } } f()", "1"},
+		{"if (false) { function f() {} } typeof f", "undefined"},
+		{"var r; { r = g(); function g() { return 2 } } r + g()", "4"},
+		{"(function() { try { function f() { return h() } function h() { return 3 } } catch (e) {} return f() })()", "3"},
+		{"(function() { for (var i = 0; i < 2; i++) { function f() { return i } } return f() })()", "2"},
+		{"switch (1) { case 1: function f() { return 4 } } f()", "4"},
+		{"let f = 5; { function f() { return 6 } } f", "5"},
+		{"(() => { { function f() { return 7 } } return f() })()", "7"},
+		{"(function() { 'use strict'; { function f() {} } return typeof f })()", "undefined"},
+		{"(function() { { let f = 1; { function f() {} } return f } })()", "1"},
+		{"if (true) { function f() { return typeof f } } f()", "function"},
 		// E4X
 		{doc + "x.a[1]", "two"},
 		{doc + "x.a.length()", "2"},
