@@ -2,6 +2,7 @@ package javascript
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/dop251/goja"
@@ -93,6 +94,10 @@ func (l *list) Get(name string) goja.Value {
 		return l.method(func(args []goja.Value) goja.Value {
 			return l.item(items, int(arg(args, 0).ToInteger()))
 		})
+	case "toArray":
+		return l.method(func([]goja.Value) goja.Value { return l.rt.ToValue(slices.Clone(items)) })
+	case "iterator":
+		return l.method(func([]goja.Value) goja.Value { return l.iterator(items) })
 	case "contains":
 		return l.method(func(args []goja.Value) goja.Value {
 			for _, s := range items {
@@ -107,6 +112,21 @@ func (l *list) Get(name string) goja.Value {
 		return v
 	}
 	return nil
+}
+
+// iterator is a java.util.Iterator.
+func (l *list) iterator(items []string) goja.Value {
+	next := 0
+	it := l.rt.NewObject()
+	it.Set("hasNext", l.rt.Function(func(goja.FunctionCall) goja.Value { return l.rt.ToValue(next < len(items)) }))
+	it.Set("next", l.rt.Function(func(goja.FunctionCall) goja.Value {
+		if next == len(items) {
+			l.rt.Throw("Error", "java.util.NoSuchElementException")
+		}
+		next++
+		return l.rt.ToValue(items[next-1])
+	}))
+	return it
 }
 
 // Length is the number of items.
