@@ -6,11 +6,18 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-var declaredEncoding = regexp.MustCompile(`^<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
+var declaredEncoding = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
+})
+
+// usual are declarations that nearly all files begin with: for them the expression
+// is not compiled, which would be in the first request's way.
+var usual = [][]byte{[]byte(`<?xml version="1.0" encoding="UTF-8" standalone="yes"?>`), []byte(`<?xml version="1.0" encoding="UTF-8"?>`)}
 
 // toUTF8 decodes UTF-8, UTF-16 (by byte order mark or by the look of "<?") and
 // ISO-8859-1 or US-ASCII by declaration.
@@ -41,7 +48,12 @@ func declared(data []byte) string {
 	if !bytes.HasPrefix(data, []byte("<?xml")) {
 		return ""
 	}
-	m := declaredEncoding.FindSubmatch(data[:min(len(data), 256)])
+	for _, u := range usual {
+		if bytes.HasPrefix(data, u) {
+			return "utf-8"
+		}
+	}
+	m := declaredEncoding().FindSubmatch(data[:min(len(data), 256)])
 	if m == nil {
 		return ""
 	}

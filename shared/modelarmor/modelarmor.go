@@ -14,6 +14,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/fault"
@@ -97,12 +98,16 @@ func compile(env *policy.Env, t *Text) *template.Template {
 
 // named is a template's resource name. Its parts go into a host name and a path
 // that an access token is sent to, so that nothing else is let through.
-var named = regexp.MustCompile(`^projects/[a-z0-9.:-]{1,100}/locations/([a-z0-9-]{1,40})/templates/[A-Za-z0-9_-]{1,63}$`)
+// Compiled when it is first wanted: with its repetitions that takes longer than
+// all else that the program sets up as it starts.
+var named = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^projects/[a-z0-9.:-]{1,100}/locations/([a-z0-9-]{1,40})/templates/[A-Za-z0-9_-]{1,63}$`)
+})
 
 // endpoint is the URL of a template, "" if it is none.
 // Source: https://cloud.google.com/security-command-center/docs/regional-endpoints
 func endpoint(name string) string {
-	m := named.FindStringSubmatch(name)
+	m := named().FindStringSubmatch(name)
 	if m == nil {
 		return ""
 	}

@@ -86,28 +86,48 @@ func Memory() (*Driver, error) {
 // formatVersion is the layout of the buckets; see buckets.go.
 const formatVersion = "1"
 
-// started checks that db has our layout, or is empty and gets it.
+var formatKey = []byte("format")
+
+// started checks that db has our layout, or is empty and gets it. A file that has
+// it is not written to: that would sync it twice on every start.
 func started(db *bolt.DB) (*Driver, error) {
-	err := db.Update(func(t *bolt.Tx) error {
-		b, err := t.CreateBucketIfNotExists(metaBucket)
-		if err != nil {
-			return err
-		}
-		switch v := b.Get([]byte("format")); string(v) {
-		case formatVersion:
+	known := false
+	err := db.View(func(t *bolt.Tx) (err error) {
+		b := t.Bucket(metaBucket)
+		if b == nil {
 			return nil
-		case "":
-			return b.Put([]byte("format"), []byte(formatVersion))
-		default:
-			return fmt.Errorf("format %s, this program knows %s", v, formatVersion)
 		}
+		known, err = knownFormat(b)
+		return err
 	})
+	if err == nil && !known {
+		err = db.Update(func(t *bolt.Tx) error {
+			b, err := t.CreateBucketIfNotExists(metaBucket)
+			if err != nil {
+				return err
+			}
+			return b.Put(formatKey, []byte(formatVersion))
+		})
+	}
 	if err != nil {
 		return nil, errors.Join(&store.Error{Code: store.Invalid, Op: "open", Err: err}, db.Close())
 	}
 	d := &Driver{db: db}
 	d.UseClock(time.Now)
 	return d, nil
+}
+
+// knownFormat reports whether the file says that it has our layout; an error if it
+// has another.
+func knownFormat(meta *bolt.Bucket) (bool, error) {
+	switch v := meta.Get(formatKey); string(v) {
+	case formatVersion:
+		return true, nil
+	case "":
+		return false, nil
+	default:
+		return false, fmt.Errorf("format %s, this program knows %s", v, formatVersion)
+	}
 }
 
 // UseClock sets the clock by which expired documents are removed.
