@@ -223,44 +223,15 @@ func (c *canon) attributes(list []etree.Attr) error {
 	return nil
 }
 
-func (c *canon) value(s string) {
-	c.out = append(c.out, `="`...)
-	for i := range len(s) {
-		switch s[i] {
-		case '&':
-			c.out = append(c.out, "&amp;"...)
-		case '<':
-			c.out = append(c.out, "&lt;"...)
-		case '"':
-			c.out = append(c.out, "&quot;"...)
-		case '\t':
-			c.out = append(c.out, "&#x9;"...)
-		case '\n':
-			c.out = append(c.out, "&#xA;"...)
-		case '\r':
-			c.out = append(c.out, "&#xD;"...)
-		default:
-			c.out = append(c.out, s[i])
-		}
-	}
-	c.out = append(c.out, '"')
-}
+// What is written for the bytes that cannot stand for themselves (Canonical XML
+// 1.0, section 2.3), in values of attributes and in text.
+var (
+	valueEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
+	textEscapes  = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\r", "&#xD;")
+)
 
-func (c *canon) text(s string) {
-	for i := range len(s) {
-		switch s[i] {
-		case '&':
-			c.out = append(c.out, "&amp;"...)
-		case '<':
-			c.out = append(c.out, "&lt;"...)
-		case '>':
-			c.out = append(c.out, "&gt;"...)
-		case '\r':
-			c.out = append(c.out, "&#xD;"...)
-		default:
-			c.out = append(c.out, s[i])
-		}
-	}
+func (c *canon) value(s string) {
+	c.out = append(append(append(c.out, `="`...), valueEscapes.Replace(s)...), '"')
 }
 
 func (c *canon) children(el *etree.Element) error {
@@ -271,7 +242,7 @@ func (c *canon) children(el *etree.Element) error {
 				return err
 			}
 		case *etree.CharData:
-			c.text(t.Data)
+			c.out = append(c.out, textEscapes.Replace(t.Data)...)
 		case *etree.Comment:
 			if c.comments {
 				c.out = append(append(append(c.out, "<!--"...), t.Data...), "-->"...)
