@@ -25,14 +25,7 @@ func (v *variables) Variable(name string) flow.Value {
 	case "operation":
 		return v.operation(rest)
 	case "fragment":
-		if rest == "count" {
-			return count(len(v.fragments))
-		}
-		n, rest := index(rest)
-		if n < 1 || n > len(v.fragments) {
-			return flow.Value{}
-		}
-		return fragment(v.fragments[n-1], rest)
+		return of(v.fragments, rest, fragment)
 	}
 	return flow.Value{}
 }
@@ -84,18 +77,15 @@ func fragment(f *ast.FragmentDefinition, name string) flow.Value {
 }
 
 func selections(set ast.SelectionSet, name string) flow.Value {
-	switch name {
-	case "count":
-		return count(len(set))
-	case "name": // of the default one, the first
+	if name == "name" { // of the default one, the first
 		name = "1.name"
 	}
-	n, rest := index(name)
-	if n < 1 || n > len(set) {
-		return flow.Value{}
-	}
-	head, rest := cut(rest)
-	s := describe(set[n-1])
+	return of(set, name, ofSelection)
+}
+
+func ofSelection(sel ast.Selection, name string) flow.Value {
+	head, rest := cut(name)
+	s := describe(sel)
 	switch head {
 	case "name":
 		return leaf(rest, s.name)
@@ -139,70 +129,59 @@ func describe(s ast.Selection) selection {
 }
 
 func directives(list ast.DirectiveList, name string) flow.Value {
-	if name == "count" {
-		return count(len(list))
-	}
-	n, rest := index(name)
-	if n < 1 || n > len(list) {
+	return of(list, name, func(d *ast.Directive, name string) flow.Value {
+		head, rest := cut(name)
+		switch head {
+		case "name":
+			return leaf(rest, d.Name)
+		case "argument":
+			return arguments(d.Arguments, rest)
+		}
 		return flow.Value{}
-	}
-	head, rest := cut(rest)
-	switch head {
-	case "name":
-		return leaf(rest, list[n-1].Name)
-	case "argument":
-		return arguments(list[n-1].Arguments, rest)
-	}
-	return flow.Value{}
+	})
 }
 
 func arguments(list ast.ArgumentList, name string) flow.Value {
-	if name == "count" {
-		return count(len(list))
-	}
-	n, rest := index(name)
-	if n < 1 || n > len(list) {
+	return of(list, name, func(a *ast.Argument, name string) flow.Value {
+		switch name {
+		case "name":
+			return leaf("", a.Name)
+		case "value":
+			return leaf("", valueText(a.Value))
+		}
 		return flow.Value{}
-	}
-	switch rest {
-	case "name":
-		return leaf("", list[n-1].Name)
-	case "value":
-		return leaf("", valueText(list[n-1].Value))
-	}
-	return flow.Value{}
+	})
 }
 
 func definitions(list ast.VariableDefinitionList, name string) flow.Value {
+	return of(list, name, func(d *ast.VariableDefinition, name string) flow.Value {
+		switch name {
+		case "name":
+			return leaf("", d.Variable)
+		case "type":
+			return leaf("", typeText(d.Type))
+		}
+		return flow.Value{}
+	})
+}
+
+// of is what name says of a list: how many there are, or, behind a number from 1,
+// something of one of them.
+func of[T any](list []T, name string, variable func(one T, name string) flow.Value) flow.Value {
 	if name == "count" {
 		return count(len(list))
 	}
-	n, rest := index(name)
-	if n < 1 || n > len(list) {
+	head, rest := cut(name)
+	n, err := strconv.Atoi(head)
+	if err != nil || n < 1 || n > len(list) {
 		return flow.Value{}
 	}
-	switch rest {
-	case "name":
-		return leaf("", list[n-1].Variable)
-	case "type":
-		return leaf("", typeText(list[n-1].Type))
-	}
-	return flow.Value{}
+	return variable(list[n-1], rest)
 }
 
 func cut(name string) (head, rest string) {
 	head, rest, _ = strings.Cut(name, ".")
 	return head, rest
-}
-
-// index reads the number at the start of a name; 0 if there is none.
-func index(name string) (int, string) {
-	head, rest := cut(name)
-	n, err := strconv.Atoi(head)
-	if err != nil {
-		return 0, ""
-	}
-	return n, rest
 }
 
 func count(n int) flow.Value { return flow.IntValue(int64(n)) }
