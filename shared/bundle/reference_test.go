@@ -2,7 +2,6 @@ package bundle_test
 
 import (
 	"bytes"
-	"encoding/xml"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -18,6 +17,7 @@ import (
 	"testing/fstest"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/bundle/schematest"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policy"
 	"github.com/perigee-gateway/perigee/shared/target"
@@ -242,7 +242,10 @@ func TestEndpointReference(t *testing.T) {
 	used := map[int]bool{}
 	for _, root := range []string{"ProxyEndpoint", "TargetEndpoint"} {
 		section(&b, root, fmt.Sprintf("What `%s.xsd` lists.", root))
-		paths := readSchema(t, root+".xsd").paths(root)
+		var paths []string
+		for _, p := range schematest.Read(t, filepath.Join(schemas, root+".xsd")).Paths(root) {
+			paths = append(paths, root+"/"+p)
+		}
 		if len(paths) < 50 {
 			t.Fatalf("%s.xsd lists %d elements", root, len(paths))
 		}
@@ -458,91 +461,3 @@ func deploy(t *testing.T, inside string) bundle.Problems {
 type nothingConfig struct{ policy.Header }
 
 var nothing = policy.Define("Nothing", func(*nothingConfig, *policy.Env) (policy.Policy, error) { return nil, nil })
-
-// schema is the declarations of an XSD and of those it includes.
-type schema struct {
-	elements, types map[string]*node
-	seen            map[string]bool
-}
-
-type node struct {
-	XMLName  xml.Name
-	Attrs    []xml.Attr `xml:",any,attr"`
-	Children []*node    `xml:",any"`
-}
-
-func (n *node) attr(name string) string {
-	for _, a := range n.Attrs {
-		if a.Name.Local == name {
-			return a.Value
-		}
-	}
-	return ""
-}
-
-func readSchema(t *testing.T, file string) *schema {
-	s := &schema{map[string]*node{}, map[string]*node{}, map[string]bool{}}
-	s.include(t, file)
-	return s
-}
-
-func (s *schema) include(t *testing.T, file string) {
-	if s.seen[file] {
-		return
-	}
-	s.seen[file] = true
-	data, err := os.ReadFile(filepath.Join(schemas, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var root node
-	if err := xml.Unmarshal(data, &root); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	for _, n := range root.Children {
-		switch n.XMLName.Local {
-		case "include":
-			s.include(t, n.attr("schemaLocation"))
-		case "element":
-			s.elements[n.attr("name")] = n
-		case "complexType":
-			s.types[n.attr("name")] = n
-		}
-	}
-}
-
-// paths lists the elements and attributes inside a root element.
-func (s *schema) paths(root string) []string {
-	var out []string
-	s.walk(s.elements[root], root, &out)
-	return out
-}
-
-func (s *schema) walk(n *node, at string, out *[]string) {
-	if t := s.types[n.attr("type")]; t != nil {
-		s.content(t, at, out)
-	}
-	s.content(n, at, out)
-}
-
-func (s *schema) content(n *node, at string, out *[]string) {
-	for _, c := range n.Children {
-		switch c.XMLName.Local {
-		case "element":
-			p := at + "/" + c.attr("name")
-			if !slices.Contains(*out, p) {
-				*out = append(*out, p)
-				s.walk(c, p, out)
-			}
-		case "attribute":
-			*out = append(*out, at+"/@"+c.attr("name"))
-		case "extension", "restriction":
-			if t := s.types[c.attr("base")]; t != nil {
-				s.content(t, at, out)
-			}
-			s.content(c, at, out)
-		default:
-			s.content(c, at, out)
-		}
-	}
-}

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/bundle/schematest"
 	"github.com/perigee-gateway/perigee/shared/policies"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
@@ -25,7 +26,11 @@ import (
 // update says to write the page; the flag is policytest's.
 func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
-const page = "../../docs/policies/README.md"
+const (
+	page = "../../docs/policies/README.md"
+	// schemas are Apigee's public ones (Apache-2.0, see LICENSE and NOTICE there).
+	schemas = "testdata/policy-schemas"
+)
 
 // unknown is how a policy says that an element is none of its own.
 var unknown = regexp.MustCompile(`<([A-Za-z0-9]+)> is not an element of`)
@@ -123,7 +128,7 @@ func listed(t *testing.T, kind string) []string {
 		root = "DeleteAuthV2Info" // as the schema calls it
 	}
 	if _, err := os.Stat(filepath.Join(schemas, root+".xsd")); err == nil {
-		return readSchema(t, root+".xsd").paths(root)
+		return schematest.Read(t, filepath.Join(schemas, root+".xsd")).Elements(root)
 	}
 	data, _ := os.ReadFile(filepath.Join("testdata", "elements", kind+".txt"))
 	_, list, _ := strings.Cut(string(data), "\n") // behind the source
