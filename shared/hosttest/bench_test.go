@@ -1,14 +1,11 @@
 package hosttest_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -23,41 +20,6 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
-
-// rawBackend answers every request with the same 1 KiB, with as little work as
-// can be: what is measured is the proxy.
-func rawBackend(b *testing.B) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { l.Close() })
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1024))
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				for {
-					line, err := r.ReadSlice('\n')
-					if err != nil {
-						return
-					}
-					if len(line) == 2 {
-						if _, err := c.Write(answer); err != nil {
-							return
-						}
-					}
-				}
-			}()
-		}
-	}()
-	return "http://" + l.Addr().String()
-}
 
 // discard is a response writer that keeps nothing.
 type discard struct{ h http.Header }
@@ -99,7 +61,7 @@ func (b *bufferPool) Put(v []byte) { b.p.Put(&v) }
 // BenchmarkPassThrough compares a proxy without policies with
 // httputil.ReverseProxy on a tuned Transport; run it with -cpu 1.
 func BenchmarkPassThrough(b *testing.B) {
-	backend := rawBackend(b)
+	backend := hosttest.RawBackend(b)
 	b.Run("reverseproxy", func(b *testing.B) {
 		u, _ := url.Parse(backend)
 		p := httputil.NewSingleHostReverseProxy(u)
