@@ -13,8 +13,9 @@
 // batch, and no member that decides may be there twice, or once more in other case,
 // so that the target cannot read it otherwise. A response is looked at if it is JSON.
 //
-// Variables: parsepayload.P.operation and apigee.payload.operation;
-// apigee.payload.json-rpc.request.method and apigee.payload.json-rpc.request.id.
+// Variables, both under parsepayload.P. and under apigee.payload., for Apigee's pages
+// name the one and the other: operation, json-rpc.request.method and
+// json-rpc.request.id.
 //
 // Faults, which set parsepayload.P.failed; Apigee publishes none:
 //
@@ -47,15 +48,25 @@ type Config struct {
 }
 
 type step struct {
-	policy, source    string
-	operation, failed string // variables
+	policy, source, failed string
+	names                  [2]names // of variables
+}
+
+// names are those of the variables under a prefix.
+type names struct{ operation, method, id string }
+
+func namesUnder(prefix string) names {
+	return names{prefix + ".operation", prefix + ".json-rpc.request.method", prefix + ".json-rpc.request.id"}
 }
 
 // New compiles the policy.
 func New(c *Config, env *policy.Env) (policy.Policy, error) {
 	env.UsesMessage(c.Source)
 	prefix := "parsepayload." + env.Name()
-	return &step{policy: env.Name(), source: c.Source, operation: prefix + ".operation", failed: prefix + ".failed"}, nil
+	return &step{
+		policy: env.Name(), source: c.Source, failed: prefix + ".failed",
+		names: [2]names{namesUnder(prefix), namesUnder("apigee.payload")},
+	}, nil
 }
 
 // Run reads the payload.
@@ -79,11 +90,13 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 	if r.method == "" {
 		return nil
 	}
-	fc.PutText(s.operation, op)
-	fc.PutText("apigee.payload.operation", op)
-	fc.PutText("apigee.payload.json-rpc.request.method", r.method)
-	if r.id != "" {
-		fc.PutText("apigee.payload.json-rpc.request.id", r.id)
+	for i := range s.names {
+		n := &s.names[i]
+		fc.PutText(n.operation, op)
+		fc.PutText(n.method, r.method)
+		if r.id != "" {
+			fc.PutText(n.id, r.id)
+		}
 	}
 	return nil
 }
