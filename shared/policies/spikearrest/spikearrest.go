@@ -159,6 +159,7 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 	}
 	fc.Put(s.available, flow.IntValue(available))
 	fc.Put(s.exceed, flow.IntValue(exceeded))
+	fc.Put(s.failed, flow.BoolValue(false)) // as Quota; a fault makes it true
 	if !ok {
 		return s.fault("SpikeArrestViolation", 429, "Spike arrest violation. Allowed rate : "+r.String())
 	}
