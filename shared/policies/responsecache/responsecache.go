@@ -4,10 +4,12 @@
 // Source: https://cloud.google.com/apigee/docs/api-platform/reference/policies/response-cache-policy
 //
 // On a hit the rest of the flow segment still runs; then the call goes on in the
-// response flow, behind the step that keeps the response. Only responses to GET
-// are looked up and kept. Of calls that miss at the same time in one instance one
-// goes to the target; the others wait until it kept a response or is over, at most
-// CacheLookupTimeoutInSeconds.
+// response flow, behind the step that keeps the response. Requests of any verb are
+// looked up and kept under the key, which has no verb unless it is a fragment;
+// SkipCacheLookup and SkipCachePopulation say which are not. Only a response to HEAD,
+// which has no body to answer others with, is never kept. Of calls that miss at the
+// same time in one instance one goes to the target; the others wait until it kept a
+// response or is over, at most CacheLookupTimeoutInSeconds.
 //
 // Status, reason, all headers and the body are kept. A response larger than
 // 256 KB, or with a key larger than 2 KB, is not kept. The key is that of the
@@ -15,7 +17,8 @@
 //
 // Variables: responsecache.P.cachename, responsecache.P.cachekey,
 // responsecache.P.cachehit (true or false), responsecache.P.invalidentry (true if
-// what was found is no response).
+// what was found is no response), responsecache.executed (1 if the cache was asked or
+// filled, 0 if it was skipped).
 //
 // Faults: none. A cache that cannot be reached is a miss, and is logged.
 //
@@ -154,10 +157,10 @@ func (s *step) look(ctx context.Context, fc *flow.Context) {
 	l := s.lookup(fc)
 	fc.Put(s.cacheHit, flow.BoolValue(false))
 	fc.Put(s.invalidEntry, flow.BoolValue(false))
-	if fc.Request.Verb != "GET" || s.skipLookup != nil && s.skipLookup.True(fc) {
+	if s.skipped(fc, s.skipLookup) {
 		return
 	}
-	data, ok := caching.Lookup(ctx, fc, s.caches, l.key, s.timeout, true)
+	data, ok := caching.Lookup(ctx, fc, s.caches, l.key, s.timeout, fc.Request.Verb != "HEAD")
 	if !ok {
 		return
 	}
@@ -169,6 +172,17 @@ func (s *step) look(ctx context.Context, fc *flow.Context) {
 	l.hit = true
 	fc.Put(s.cacheHit, flow.BoolValue(true))
 	fc.EarlyBehind(resp, s.policy)
+}
+
+// skipped reports whether a condition keeps the call from the cache, and says so.
+func (s *step) skipped(fc *flow.Context, c *condition.Condition) bool {
+	skip := c != nil && c.True(fc)
+	executed := int64(1)
+	if skip {
+		executed = 0
+	}
+	fc.Put("responsecache.executed", flow.IntValue(executed))
+	return skip
 }
 
 // lookup is what this call looks for: the first time it runs decides.
@@ -194,13 +208,13 @@ func (s *step) lookup(fc *flow.Context) *lookup {
 func (s *step) keep(ctx context.Context, fc *flow.Context) {
 	l := s.lookup(fc)
 	resp := fc.Response
-	if l.hit || resp == nil || fc.Request.Verb != "GET" {
+	if l.hit || resp == nil || fc.Request.Verb == "HEAD" {
 		return
 	}
 	if !s.errors && (resp.Status < 200 || resp.Status > 205) || resp.Status == 101 || resp.Status == 206 || resp.Status == 304 {
 		return // what answers a part or a condition is not the response
 	}
-	if s.skipKeep != nil && s.skipKeep.True(fc) || tooLarge(resp) {
+	if s.skipped(fc, s.skipKeep) || tooLarge(resp) {
 		return
 	}
 	until, ok := s.until(fc, resp)

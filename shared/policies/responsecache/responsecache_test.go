@@ -133,12 +133,29 @@ func TestHit(t *testing.T) {
 	h.want("GET /a?x=1", "200 answer 1 false")
 	h.want("GET /a?x=1", "200 answer 1 true")
 	h.want("GET /a?x=2", "200 answer 2 false")
-	h.want("POST /a?x=1", "200 answer 3 false")
-	h.want("HEAD /a?x=1", "200 answer 4 false")
+	h.want("HEAD /a?x=3", "200 answer 3 false")
+	h.want("GET /a?x=3", "200 answer 4 false")
+	h.want("HEAD /a?x=3", "200 answer 4 true")
 	h.want("GET /a?x=1", "200 answer 1 true")
 	h.advance(time.Minute)
 	h.want("GET /a?x=1", "200 answer 5 false")
 	h.want("GET /a?x=1", "200 answer 5 true")
+}
+
+// TestVerbs keeps responses to any verb, as Apigee does out of the box; conditions or
+// the key tell them apart.
+// Source: https://discuss.google.dev/t/using-the-responsecache-policy-responsibly-or-dont-cache-post-requests/17540
+func TestVerbs(t *testing.T) {
+	h := newHost(t, ``)
+	h.want("POST /a", "200 answer 1 false")
+	h.want("POST /a", "200 answer 1 true")
+	h.want("GET /a", "200 answer 1 true")
+	const only = `NOT (request.verb ~~ "(GET|HEAD)")`
+	h = newHost(t, `<SkipCacheLookup>`+only+`</SkipCacheLookup><SkipCachePopulation>`+only+`</SkipCachePopulation>`)
+	h.want("POST /a", "200 answer 1 false")
+	h.want("GET /a", "200 answer 2 false")
+	h.want("GET /a", "200 answer 2 true")
+	h.want("POST /a", "200 answer 3 false")
 }
 
 func TestSettings(t *testing.T) {
