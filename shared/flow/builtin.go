@@ -31,7 +31,12 @@ func builtin(name, first, rest string) (access, bool) {
 		if !ok {
 			return access{}, false
 		}
-		return computed(func(c *Context) Value { return c.property(set, key) }), true
+		return computed(func(c *Context) Value {
+			if v := c.property(set, key); !v.IsNull() {
+				return v
+			}
+			return c.vars[name] // the default of a ReadPropertySet
+		}), true
 	case "system":
 		if s, ok := strings.CutPrefix(rest, "interface."); ok {
 			return computed(func(*Context) Value { return interfaceAddress(s) }), true

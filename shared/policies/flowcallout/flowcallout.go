@@ -40,7 +40,8 @@ type Config struct {
 }
 
 // Parameter is one variable for the shared flow. The value is that of the
-// variable in ref, else the text in value, else the content, a template.
+// variable in ref if it is set, else the text in value, else the content, a
+// template.
 type Parameter struct {
 	bundle.Pos
 	Name  string  `xml:"name,attr"`
@@ -59,7 +60,7 @@ type step struct {
 type parameter struct {
 	variable flow.Var
 	ref      flow.Var
-	text     *template.Template
+	text     *template.Template // nil: there is only ref
 }
 
 // New compiles the policy.
@@ -90,16 +91,20 @@ func newParameter(p Parameter, env *policy.Env) parameter {
 	if p.Value != nil {
 		text = *p.Value
 	}
-	out.text = env.Template(p.Pos, text)
 	if p.Ref != "" {
 		out.ref = env.Var(p.Ref)
+	}
+	if p.Ref == "" || text != "" {
+		out.text = env.Template(p.Pos, text)
 	}
 	return out
 }
 
 func (p *parameter) eval(fc *flow.Context) flow.Value {
 	if !p.ref.IsZero() {
-		return p.ref.Get(fc)
+		if v := p.ref.Get(fc); !v.IsNull() || p.text == nil {
+			return v
+		}
 	}
 	text, err := p.text.Expand(fc, true)
 	if err != nil {
