@@ -4,8 +4,6 @@
 package conversion
 
 import (
-	"strings"
-
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/message"
@@ -58,8 +56,7 @@ func (in *Input) MediaType() string {
 	if in.Message == nil {
 		return ""
 	}
-	ct, _, _ := strings.Cut(in.Message.Header.Get("Content-Type"), ";")
-	return strings.ToLower(strings.TrimSpace(ct))
+	return in.Message.MediaType()
 }
 
 // Charset is the parameter charset of the content type, or "".
@@ -67,14 +64,7 @@ func (in *Input) Charset() string {
 	if in.Message == nil {
 		return ""
 	}
-	_, params, _ := strings.Cut(in.Message.Header.Get("Content-Type"), ";")
-	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(p, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "charset") {
-			return strings.Trim(strings.TrimSpace(value), `"`)
-		}
-	}
-	return ""
+	return in.Message.Charset()
 }
 
 // Source returns the message or the text to convert; the body of a message is

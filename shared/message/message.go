@@ -317,9 +317,25 @@ func encode(codec string, b []byte) ([]byte, error) {
 const FormContentType = "application/x-www-form-urlencoded"
 
 // IsForm reports whether the content type says that the body is a form.
-func (m *Message) IsForm() bool {
+func (m *Message) IsForm() bool { return m.MediaType() == FormContentType }
+
+// MediaType is the content type without its parameters, in lower case; "" if the
+// message has none.
+func (m *Message) MediaType() string {
 	ct, _, _ := strings.Cut(m.Header.Get("Content-Type"), ";")
-	return equalFold(strings.TrimSpace(ct), FormContentType)
+	return strings.ToLower(strings.TrimSpace(ct))
+}
+
+// Charset is the parameter charset of the content type, or "".
+func (m *Message) Charset() string {
+	_, params, _ := strings.Cut(m.Header.Get("Content-Type"), ";")
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(p, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "charset") {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
 }
 
 // Form returns the form parameters of the body; changes to it change the

@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
-	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/jsonpath"
 	"github.com/perigee-gateway/perigee/shared/pattern"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -76,14 +76,14 @@ func (b *builder) reader(c *Collect) reader {
 	}
 	m := b.message(c)
 	if c.URIPath != nil {
-		found = append(found, &apart{message: m, from: uriPath{}, patterns: b.patterns(c.URIPath.Pos, c.URIPath.Patterns, true)})
+		found = append(found, &apart{message: m, from: extraction.URIPath, patterns: b.patterns(c.URIPath.Pos, c.URIPath.Patterns, true)})
 		if len(c.URIPath.Patterns) == 0 {
 			b.env.Errorf(c.URIPath.Pos, "PatternCompilationFailed: <URIPath> has no <Pattern>")
 		}
 	}
 	for _, n := range []struct {
 		element, property string
-		*NamedPatterns
+		*extraction.NamedPatterns
 	}{{"QueryParam", "queryparam", c.QueryParam}, {"Header", "header", c.Header}, {"FormParam", "formparam", c.FormParam}} {
 		if n.NamedPatterns == nil {
 			continue
@@ -92,17 +92,16 @@ func (b *builder) reader(c *Collect) reader {
 			b.env.Errorf(n.Pos, "DeploymentAssertionError: <%s> has no attribute name", n.element)
 		}
 		if n.element == "FormParam" {
-			b.usesBody(c)
+			m.UsesBody(b.env)
 		}
-		from := property{flow.CompileProperty(n.property + "." + n.Name)}
-		found = append(found, &apart{message: m, from: from, patterns: b.patterns(n.Pos, n.Patterns, false)})
+		found = append(found, &apart{message: m, from: extraction.Property(n.property + "." + n.Name), patterns: b.patterns(n.Pos, n.Patterns, false)})
 	}
 	if c.JSONPayload != nil {
-		b.usesBody(c)
+		m.UsesBody(b.env)
 		found = append(found, b.json(c.JSONPayload, m))
 	}
 	if c.XMLPayload != nil {
-		b.usesBody(c)
+		m.UsesBody(b.env)
 		found = append(found, b.xml(c.XMLPayload, m))
 	}
 	if len(found) == 0 {
@@ -113,7 +112,7 @@ func (b *builder) reader(c *Collect) reader {
 		b.env.Errorf(c.Pos, "DeploymentAssertionError: <Collect> takes more than one value")
 	}
 	if c.Source != nil && c.Source.ClearPayload {
-		b.usesBody(c)
+		m.UsesBody(b.env)
 		return &clearing{found[0], m}
 	}
 	return found[0]
@@ -135,18 +134,10 @@ func (b *builder) message(c *Collect) source {
 	if name == "" {
 		b.env.Errorf(c.Source.Pos, "DeploymentAssertionError: <Source> is empty")
 	}
-	return source{name, flow.Compile(name)}
+	return source{extraction.From(name)}
 }
 
-func (b *builder) usesBody(c *Collect) {
-	if c.Source == nil {
-		b.env.UsesMessage("")
-		return
-	}
-	b.env.UsesMessage(c.Source.Name)
-}
-
-func (b *builder) patterns(pos bundle.Pos, list []Pattern, path bool) []*pattern.Pattern {
+func (b *builder) patterns(pos bundle.Pos, list []extraction.Pattern, path bool) []*pattern.Pattern {
 	var out []*pattern.Pattern
 	for _, in := range list {
 		p, err := pattern.Compile(in.Text, path, in.IgnoreCase)
@@ -179,10 +170,9 @@ func (b *builder) json(c *JSONPayload, m source) reader {
 }
 
 func (b *builder) xml(c *XMLPayload, m source) reader {
-	namespaces := map[string]string{}
-	for _, n := range c.Namespaces {
-		namespaces[n.Prefix] = n.URI
-	}
+	namespaces := extraction.Namespaces(c.Namespaces, func(n extraction.Namespace, name string) {
+		b.env.Errorf(n.Pos, "XPathCompilationFailed: %s: prefix %q", name, n.Prefix)
+	})
 	e, err := xpath.Compile(c.XPath, namespaces)
 	if err != nil || c.XPath == "" {
 		b.env.Errorf(c.Pos, "XPathCompilationFailed: <XPath> %q: %v", c.XPath, err)

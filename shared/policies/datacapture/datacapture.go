@@ -38,6 +38,7 @@ import (
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -91,50 +92,22 @@ type Collect struct {
 	// Default is captured where there is no value.
 	Default *string `xml:"default,attr"`
 	// Source is the message to take a part of; the flow's if absent.
-	Source *Source `xml:"Source,once"`
-	// URIPath takes the path after the base path apart (proxy.pathsuffix).
-	URIPath *Patterns `xml:"URIPath,once"`
-	// QueryParam takes a query parameter.
-	QueryParam *NamedPatterns `xml:"QueryParam,once"`
+	Source *extraction.Source `xml:"Source,once"`
+	// URIPath takes the path after the base path apart (proxy.pathsuffix). In the
+	// patterns of DataCapture {$} is what is captured, and there is no other
+	// variable; the first pattern that matches counts.
+	URIPath *extraction.Patterns `xml:"URIPath,once"`
+	// QueryParam takes a query parameter. Without patterns the whole value is
+	// captured, here as in Header and FormParam.
+	QueryParam *extraction.NamedPatterns `xml:"QueryParam,once"`
 	// Header takes a header.
-	Header *NamedPatterns `xml:"Header,once"`
+	Header *extraction.NamedPatterns `xml:"Header,once"`
 	// FormParam takes a form parameter.
-	FormParam *NamedPatterns `xml:"FormParam,once"`
+	FormParam *extraction.NamedPatterns `xml:"FormParam,once"`
 	// JSONPayload takes a part of a JSON body.
 	JSONPayload *JSONPayload `xml:"JSONPayload,once"`
 	// XMLPayload takes a part of an XML body.
 	XMLPayload *XMLPayload `xml:"XMLPayload,once"`
-}
-
-// Source names a message.
-type Source struct {
-	bundle.Pos
-	Name string `xml:",chardata"`
-	// ClearPayload empties the message's body afterwards.
-	ClearPayload bool `xml:"clearPayload,attr"`
-}
-
-// Patterns take a text apart: {$} is what is captured. The first that matches
-// counts.
-type Patterns struct {
-	bundle.Pos
-	Patterns []Pattern `xml:"Pattern"`
-}
-
-// NamedPatterns are Patterns for the value called Name. Without patterns the
-// whole value is captured.
-type NamedPatterns struct {
-	bundle.Pos
-	Name     string    `xml:"name,attr"`
-	Patterns []Pattern `xml:"Pattern"`
-}
-
-// Pattern is a text with {$}, "*" and, in paths, "**".
-type Pattern struct {
-	bundle.Pos
-	Text string `xml:",chardata"`
-	// IgnoreCase compares without regard to case.
-	IgnoreCase bool `xml:"ignoreCase,attr"`
 }
 
 // JSONPayload takes the first of JSONPath that leads somewhere.
@@ -149,14 +122,8 @@ type JSONPayload struct {
 type XMLPayload struct {
 	bundle.Pos
 	// Namespaces are the prefixes that the expression uses.
-	Namespaces []Namespace `xml:"Namespaces>Namespace"`
-	XPath      string      `xml:"XPath,once"`
-}
-
-// Namespace binds a prefix to a namespace.
-type Namespace struct {
-	Prefix string `xml:"prefix,attr"`
-	URI    string `xml:",chardata"`
+	Namespaces []extraction.Namespace `xml:"Namespaces>Namespace"`
+	XPath      string                 `xml:"XPath,once"`
 }
 
 type step struct {

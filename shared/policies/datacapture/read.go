@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/jsonpath"
 	"github.com/perigee-gateway/perigee/shared/message"
@@ -28,19 +29,13 @@ func (p private) read(_ *flow.Context, s *step) (string, bool, error) {
 }
 
 // source is a variable that holds a message.
-type source struct {
-	name     string
-	variable flow.Var
-}
+type source struct{ extraction.Origin }
 
 func (src source) get(fc *flow.Context, s *step) (*message.Message, error) {
-	if m := fc.MessageNamed(src.name); m != nil {
+	if m, _ := src.Get(fc); m != nil {
 		return m, nil
 	}
-	if m := src.variable.Get(fc).Message(); m != nil {
-		return m, nil
-	}
-	return nil, s.fault("NonMsgVariable", "DataCapture "+s.policy+": "+src.name+" is not a message")
+	return nil, s.fault("NonMsgVariable", "DataCapture "+s.policy+": "+src.Name()+" is not a message")
 }
 
 // clearing empties the body of the message that was read.
@@ -60,26 +55,8 @@ func (c *clearing) read(fc *flow.Context, s *step) (string, bool, error) {
 // apart takes a text apart by patterns.
 type apart struct {
 	message  source
-	from     part
+	from     extraction.Part
 	patterns []*pattern.Pattern
-}
-
-// part is a text of a message.
-type part interface {
-	text(fc *flow.Context, m *message.Message) (string, bool)
-}
-
-type uriPath struct{}
-
-func (uriPath) text(fc *flow.Context, m *message.Message) (string, bool) {
-	return fc.PathSuffix, m.IsRequest()
-}
-
-type property struct{ flow.Property }
-
-func (p property) text(fc *flow.Context, m *message.Message) (string, bool) {
-	v := p.Get(fc, m)
-	return v.String(), !v.IsNull()
 }
 
 func (a *apart) read(fc *flow.Context, s *step) (string, bool, error) {
@@ -87,7 +64,7 @@ func (a *apart) read(fc *flow.Context, s *step) (string, bool, error) {
 	if err != nil {
 		return "", false, err
 	}
-	text, ok := a.from.text(fc, m)
+	text, ok := a.from.Text(fc, m)
 	if !ok || len(a.patterns) == 0 {
 		return text, ok, nil
 	}
@@ -109,17 +86,16 @@ func (s *step) payload(fc *flow.Context, from source, format string, right func(
 	}
 	text, err := m.Content()
 	if err != nil {
-		return nil, s.fault("ExtractionFailure", "DataCapture "+s.policy+": the payload of "+from.name+" cannot be read").WithCause(err)
+		return nil, s.fault("ExtractionFailure", "DataCapture "+s.policy+": the payload of "+from.Name()+" cannot be read").WithCause(err)
 	}
-	t, _, _ := strings.Cut(m.Header.Get("Content-Type"), ";")
-	if len(text) > 0 && !right(strings.ToLower(strings.TrimSpace(t))) {
-		return nil, s.fault("InvalidMsgContentType", "DataCapture "+s.policy+": the content type of "+from.name+" is not that of "+format)
+	if len(text) > 0 && !right(m.MediaType()) {
+		return nil, s.fault("InvalidMsgContentType", "DataCapture "+s.policy+": the content type of "+from.Name()+" is not that of "+format)
 	}
 	return text, nil
 }
 
 func (s *step) malformed(from source, format string, err error) error {
-	return s.fault("MsgContentParsingFailed", "DataCapture "+s.policy+": the payload of "+from.name+" is not "+format).WithCause(err)
+	return s.fault("MsgContentParsingFailed", "DataCapture "+s.policy+": the payload of "+from.Name()+" is not "+format).WithCause(err)
 }
 
 // jsonPart is a part of a JSON body.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/pattern"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -12,7 +13,7 @@ import (
 // New compiles the policy.
 func New(c *Config, env *policy.Env) (policy.Policy, error) {
 	b := &builder{env: env, c: c, step: &step{
-		policy: env.Name(), source: c.Source.Name, sourceVar: flow.Compile(c.Source.Name),
+		policy: env.Name(), source: extraction.From(c.Source.Name),
 		clear: c.Source.ClearPayload, ignore: c.IgnoreUnresolvedVariables,
 	}}
 	b.elements()
@@ -20,7 +21,7 @@ func New(c *Config, env *policy.Env) (policy.Policy, error) {
 		env.Errorf(bundle.Pos{}, "NothingToExtract: policy %s has none of <URIPath>, <QueryParam>, <Header>, <FormParam>, <Variable>, <JSONPayload> and <XMLPayload>", env.Name())
 	}
 	if b.step.clear {
-		b.usesSource()
+		b.step.source.UsesBody(env)
 	}
 	return b.step, nil
 }
@@ -40,13 +41,13 @@ func (b *builder) elements() {
 		switch el.Name {
 		case "URIPath":
 			p := b.c.URIPath[i]
-			b.group(p.Pos, p.Patterns, true, uriPath{})
+			b.group(p.Pos, p.Patterns, true, messagePart{extraction.URIPath})
 		case "QueryParam":
 			b.named(el.Name, b.c.QueryParam[i], "queryparam")
 		case "Header":
 			b.named(el.Name, b.c.Headers[i], "header")
 		case "FormParam":
-			b.usesSource()
+			b.step.source.UsesBody(b.env)
 			b.named(el.Name, b.c.FormParam[i], "formparam")
 		case "Variable":
 			b.variable(b.c.Variable[i])
@@ -62,22 +63,16 @@ func (b *builder) elements() {
 	}
 }
 
-// usesSource says that the body of the source is read.
-func (b *builder) usesSource() {
-	b.env.UsesMessage(b.c.Source.Name)
-	b.env.Var(b.c.Source.Name)
-}
-
-func (b *builder) named(element string, n NamedPatterns, property string) {
+func (b *builder) named(element string, n extraction.NamedPatterns, property string) {
 	name := strings.TrimSpace(n.Name)
 	if name == "" {
 		b.env.Errorf(n.Pos, "MissingName: <%s> has no attribute name", element)
 		return
 	}
-	b.group(n.Pos, n.Patterns, false, messageProperty{property: flow.CompileProperty(property + "." + name)})
+	b.group(n.Pos, n.Patterns, false, messagePart{extraction.Property(property + "." + name)})
 }
 
-func (b *builder) variable(n NamedPatterns) {
+func (b *builder) variable(n extraction.NamedPatterns) {
 	if n.Name == "" {
 		b.env.Errorf(n.Pos, "MissingName: <Variable> has no attribute name")
 		return
@@ -85,7 +80,7 @@ func (b *builder) variable(n NamedPatterns) {
 	b.group(n.Pos, n.Patterns, false, anyVariable{b.env.Var(n.Name)})
 }
 
-func (b *builder) group(pos bundle.Pos, patterns []Pattern, path bool, from reader) {
+func (b *builder) group(pos bundle.Pos, patterns []extraction.Pattern, path bool, from reader) {
 	g := &group{from: from}
 	for _, in := range patterns {
 		p, err := pattern.Compile(in.Text, path, in.IgnoreCase)

@@ -32,6 +32,7 @@ import (
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/message"
@@ -45,60 +46,31 @@ var Kind = policy.Define("ExtractVariables", New)
 type Config struct {
 	policy.Header
 	// Source is the variable to take parts of: a message, or a text.
-	Source Source `xml:"Source,once" default:"message"`
+	Source extraction.Source `xml:"Source,once" default:"message"`
 	// VariablePrefix goes before the name of every variable, with a dot.
 	VariablePrefix string `xml:"VariablePrefix,once"`
 	// IgnoreUnresolvedVariables leaves variables unset where the source, or what
 	// a JSONPath leads to, is missing.
 	IgnoreUnresolvedVariables bool `xml:"IgnoreUnresolvedVariables,once"`
-	// URIPath takes the path after the base path (proxy.pathsuffix) apart.
-	URIPath []Patterns `xml:"URIPath"`
+	// URIPath takes the path after the base path (proxy.pathsuffix) apart. Of the
+	// patterns that match, the one with the most segments is taken, else the first.
+	URIPath []extraction.Patterns `xml:"URIPath"`
 	// QueryParam takes a query parameter of a request apart; "NAME.N" is its
 	// N-th value.
-	QueryParam []NamedPatterns `xml:"QueryParam"`
+	QueryParam []extraction.NamedPatterns `xml:"QueryParam"`
 	// Header takes a header apart; "NAME.N" is its N-th value, "NAME.values"
 	// all of them.
-	Headers []NamedPatterns `xml:"Header"`
+	Headers []extraction.NamedPatterns `xml:"Header"`
 	// FormParam takes a form parameter apart, where the content type is a form.
-	FormParam []NamedPatterns `xml:"FormParam"`
+	FormParam []extraction.NamedPatterns `xml:"FormParam"`
 	// Variable takes the text of any variable apart.
-	Variable []NamedPatterns `xml:"Variable"`
+	Variable []extraction.NamedPatterns `xml:"Variable"`
 	// JSONPayload reads a body whose content type is application/json, or the
 	// text that Source holds.
 	JSONPayload *JSONPayload `xml:"JSONPayload,once"`
 	// XMLPayload reads a body whose content type is text/xml, application/xml
 	// or application/*+xml, or the text that Source holds.
 	XMLPayload *XMLPayload `xml:"XMLPayload,once"`
-}
-
-// Source names the source.
-type Source struct {
-	bundle.Pos
-	Name string `xml:",chardata"`
-	// ClearPayload empties the body of the source afterwards.
-	ClearPayload bool `xml:"clearPayload,attr"`
-}
-
-// Patterns are the patterns for one value. All are tried; in a path the
-// matching one with the most segments is taken, else the first.
-type Patterns struct {
-	bundle.Pos
-	Patterns []Pattern `xml:"Pattern"`
-}
-
-// NamedPatterns are Patterns for the value called Name.
-type NamedPatterns struct {
-	bundle.Pos
-	Name     string    `xml:"name,attr"`
-	Patterns []Pattern `xml:"Pattern"`
-}
-
-// Pattern is one pattern: text with {variables}, "*" and "**".
-type Pattern struct {
-	bundle.Pos
-	Text string `xml:",chardata"`
-	// IgnoreCase compares the text without regard to case.
-	IgnoreCase bool `xml:"ignoreCase,attr"`
 }
 
 // JSONPayload holds the variables to set from JSON.
@@ -126,15 +98,8 @@ type XMLPayload struct {
 	// StopPayloadProcessing ends with the first variable that was set.
 	StopPayloadProcessing bool `xml:"stopPayloadProcessing,attr"`
 	// Namespaces are the prefixes that the expressions use.
-	Namespaces []Namespace   `xml:"Namespaces>Namespace"`
-	Variables  []XMLVariable `xml:"Variable"`
-}
-
-// Namespace binds a prefix to a namespace.
-type Namespace struct {
-	bundle.Pos
-	Prefix string `xml:"prefix,attr"`
-	URI    string `xml:",chardata"`
+	Namespaces []extraction.Namespace `xml:"Namespaces>Namespace"`
+	Variables  []XMLVariable          `xml:"Variable"`
 }
 
 // XMLVariable is a variable to set from XML.
@@ -150,8 +115,7 @@ type XMLVariable struct {
 
 type step struct {
 	policy     string
-	source     string
-	sourceVar  flow.Var // of a source that is a text
+	source     extraction.Origin
 	clear      bool
 	ignore     bool
 	extractors []extractor
@@ -186,17 +150,11 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 }
 
 func (s *step) from(fc *flow.Context) (origin, error) {
-	if m := fc.MessageNamed(s.source); m != nil {
-		return origin{message: m}, nil
+	m, v := s.source.Get(fc)
+	if name := s.source.Name(); m == nil && v.IsNull() && !s.ignore && !strings.Contains(name, ".") {
+		return origin{}, s.fault("SourceMessageNotAvailable", name+" message is not available for ExtractVariable: "+s.policy)
 	}
-	from := origin{text: s.sourceVar.Get(fc)}
-	if m := from.text.Message(); m != nil {
-		return origin{message: m}, nil
-	}
-	if from.text.IsNull() && !s.ignore && !strings.Contains(s.source, ".") {
-		return from, s.fault("SourceMessageNotAvailable", s.source+" message is not available for ExtractVariable: "+s.policy)
-	}
-	return from, nil
+	return origin{m, v}, nil
 }
 
 // set writes one variable.

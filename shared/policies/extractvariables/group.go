@@ -1,6 +1,7 @@
 package extractvariables
 
 import (
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/pattern"
 )
@@ -22,25 +23,14 @@ type reader interface {
 	read(fc *flow.Context, from origin) (string, bool)
 }
 
-// uriPath is the path after the base path.
-type uriPath struct{}
+// messagePart is the path, a header or a parameter of the source.
+type messagePart struct{ extraction.Part }
 
-func (uriPath) read(fc *flow.Context, from origin) (string, bool) {
-	if from.message == nil || !from.message.IsRequest() {
-		return "", false
-	}
-	return fc.PathSuffix, true
-}
-
-// messageProperty is a header or parameter of the source.
-type messageProperty struct{ property flow.Property }
-
-func (m messageProperty) read(fc *flow.Context, from origin) (string, bool) {
+func (p messagePart) read(fc *flow.Context, from origin) (string, bool) {
 	if from.message == nil {
 		return "", false
 	}
-	v := m.property.Get(fc, from.message)
-	return v.String(), !v.IsNull()
+	return p.Text(fc, from.message)
 }
 
 type anyVariable struct{ v flow.Var }

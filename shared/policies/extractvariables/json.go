@@ -26,7 +26,7 @@ type jsonVariable struct {
 }
 
 func (b *builder) json(c *JSONPayload) {
-	b.usesSource()
+	b.step.source.UsesBody(b.env)
 	j := &jsonPayload{stop: c.StopPayloadProcessing}
 	for _, v := range c.Variables {
 		if v.Name == "" {
@@ -74,7 +74,7 @@ func (j *jsonPayload) extract(fc *flow.Context, s *step, from origin) error {
 	root, err := jsonpath.Parse(text)
 	switch {
 	case err != nil && from.message == nil:
-		return s.fault("JsonPathParsingFailure", "ExtractVariables "+s.policy+": Json path parsing failed for for flow variables "+s.source).WithCause(err)
+		return s.fault("JsonPathParsingFailure", "ExtractVariables "+s.policy+": Json path parsing failed for for flow variables "+s.source.Name()).WithCause(err)
 	case err != nil:
 		return s.executionFailed(err)
 	}

@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/flow"
-	"github.com/perigee-gateway/perigee/shared/message"
 	"github.com/perigee-gateway/perigee/shared/xpath"
 )
 
@@ -22,7 +22,7 @@ type xmlVariable struct {
 }
 
 func (b *builder) xml(c *XMLPayload) {
-	b.usesSource()
+	b.step.source.UsesBody(b.env)
 	namespaces := b.namespaces(c.Namespaces)
 	x := &xmlPayload{stop: c.StopPayloadProcessing}
 	for _, v := range c.Variables {
@@ -47,18 +47,14 @@ func (b *builder) xml(c *XMLPayload) {
 	b.step.extractors = append(b.step.extractors, x)
 }
 
-func (b *builder) namespaces(list []Namespace) map[string]string {
-	m := map[string]string{}
-	for _, n := range list {
-		if _, twice := m[n.Prefix]; twice {
-			b.env.Errorf(n.Pos, "DuplicatePrefix: prefix %q is declared more than once", n.Prefix)
+func (b *builder) namespaces(list []extraction.Namespace) map[string]string {
+	return extraction.Namespaces(list, func(n extraction.Namespace, name string) {
+		what := "is declared more than once"
+		if n.URI == "" {
+			what = "has no URI"
 		}
-		if n.Prefix != "" && n.URI == "" {
-			b.env.Errorf(n.Pos, "NONEmptyPrefixMappedToEmptyURI: prefix %q has no URI", n.Prefix)
-		}
-		m[n.Prefix] = n.URI
-	}
-	return m
+		b.env.Errorf(n.Pos, "%s: prefix %q %s", name, n.Prefix, what)
+	})
 }
 
 // xpath compiles one expression; nil if it cannot be.
@@ -72,22 +68,11 @@ func (b *builder) xpath(v XMLVariable, src string, namespaces map[string]string)
 		b.env.Errorf(v.Pos, "XPathCompilationFailed: variable %s: %v", v.Name, err)
 		return nil
 	}
-	if v.Type == "nodeset" && !givesNodes(p) {
+	if v.Type == "nodeset" && !extraction.GivesNodes(p) {
 		b.env.Errorf(v.Pos, "CannotBeConvertedToNodeset: variable %s: result of XPath %q cannot be converted to nodeset", v.Name, src)
 		return nil
 	}
 	return p
-}
-
-// givesNodes reports whether the result of p is a node set: the type of an
-// XPath 1.0 expression is the same for every document.
-func givesNodes(p *xpath.Expr) bool {
-	doc, err := xpath.Parse([]byte("<a/>"))
-	if err != nil {
-		return false
-	}
-	r, err := p.Eval(doc)
-	return err != nil || r.Kind() == xpath.Nodeset
 }
 
 func (x *xmlPayload) extract(fc *flow.Context, s *step, from origin) error {
@@ -135,16 +120,11 @@ func (s *step) payload(from origin, right func(string) bool) (text []byte, ok bo
 	if m == nil {
 		return []byte(from.text.String()), !from.text.IsNull() || !s.ignore, nil
 	}
-	if !right(mediaType(m)) {
+	if !right(m.MediaType()) {
 		return nil, false, nil
 	}
 	text, err = m.Content()
 	return text, true, err
-}
-
-func mediaType(m *message.Message) string {
-	ct, _, _ := strings.Cut(m.Header.Get("Content-Type"), ";")
-	return strings.ToLower(strings.TrimSpace(ct))
 }
 
 func isXML(mediaType string) bool {

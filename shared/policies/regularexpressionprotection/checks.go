@@ -7,7 +7,6 @@ import (
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/javaregex"
 	"github.com/perigee-gateway/perigee/shared/jsonpath"
-	"github.com/perigee-gateway/perigee/shared/message"
 	"github.com/perigee-gateway/perigee/shared/xpath"
 )
 
@@ -124,11 +123,6 @@ func (v *variable) run(fc *flow.Context, r *run) error {
 	return r.test(v.patterns, value.String())
 }
 
-func mediaType(m *message.Message) string {
-	ct, _, _ := strings.Cut(m.Header.Get("Content-Type"), ";")
-	return strings.ToLower(strings.TrimSpace(ct))
-}
-
 // jsonDoc is the body as JSON, parsed once.
 type jsonDoc struct {
 	root *jsonpath.Value
@@ -140,7 +134,7 @@ func (r *run) jsonRoot() (*jsonpath.Value, error) {
 		return r.json.root, nil
 	}
 	r.json.done = true
-	ct := mediaType(r.message)
+	ct := r.message.MediaType()
 	if ct != "application/json" && !strings.HasSuffix(ct, "+json") {
 		return nil, nil
 	}
@@ -208,7 +202,7 @@ func (r *run) xmlRoot() (*xpath.Doc, error) {
 		return r.xml.doc, nil
 	}
 	r.xml.done = true
-	if ct := mediaType(r.message); ct != "text/xml" && ct != "application/xml" && !strings.HasSuffix(ct, "+xml") {
+	if ct := r.message.MediaType(); ct != "text/xml" && ct != "application/xml" && !strings.HasSuffix(ct, "+xml") {
 		return nil, nil
 	}
 	body, err := r.body()

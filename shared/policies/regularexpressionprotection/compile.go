@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
-	"github.com/perigee-gateway/perigee/shared/flow"
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/javaregex"
 	"github.com/perigee-gateway/perigee/shared/jsonpath"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -15,7 +15,7 @@ import (
 // New compiles the policy.
 func New(c *Config, env *policy.Env) (policy.Policy, error) {
 	b := &builder{env: env, c: c, step: &step{
-		policy: env.Name(), source: c.Source, sourceVar: flow.Compile(c.Source), ignore: c.IgnoreUnresolvedVariables,
+		policy: env.Name(), source: extraction.From(c.Source), ignore: c.IgnoreUnresolvedVariables,
 	}}
 	b.elements()
 	if len(b.step.checks) == 0 && len(env.Problems().Errors()) == 0 {
@@ -51,7 +51,7 @@ func (b *builder) elements() {
 			n, p := b.named("Header", b.c.Headers[i])
 			b.add(&header{n, p})
 		case "FormParam":
-			b.usesSource()
+			b.step.source.UsesBody(b.env)
 			n, p := b.named("FormParam", b.c.FormParam[i])
 			b.add(&formParam{n, p})
 		case "Variable":
@@ -66,12 +66,6 @@ func (b *builder) elements() {
 }
 
 func (b *builder) add(c check) { b.step.checks = append(b.step.checks, c) }
-
-// usesSource says that the body of the source is read.
-func (b *builder) usesSource() {
-	b.env.UsesMessage(b.c.Source)
-	b.env.Var(b.c.Source)
-}
 
 func (b *builder) named(element string, n NamedPatterns) (string, []*javaregex.Regexp) {
 	name := strings.TrimSpace(n.Name)
@@ -103,7 +97,7 @@ func (b *builder) patterns(pos bundle.Pos, context string, list []Pattern) []*ja
 }
 
 func (b *builder) json(c *JSONPayload) {
-	b.usesSource()
+	b.step.source.UsesBody(b.env)
 	if len(c.JSONPath) == 0 {
 		b.errorf(c.Pos, "NoPatternsToEnforce", "No patterns to enforce in JSONPayload")
 	}
@@ -123,7 +117,7 @@ func (b *builder) json(c *JSONPayload) {
 }
 
 func (b *builder) xml(c *XMLPayload) {
-	b.usesSource()
+	b.step.source.UsesBody(b.env)
 	if len(c.XPath) == 0 {
 		b.errorf(c.Pos, "NoPatternsToEnforce", "No patterns to enforce in XMLPayload")
 	}
@@ -137,18 +131,14 @@ func (b *builder) xml(c *XMLPayload) {
 	b.add(x)
 }
 
-func (b *builder) namespaces(list []Namespace) map[string]string {
-	m := map[string]string{}
-	for _, n := range list {
-		if _, twice := m[n.Prefix]; twice {
-			b.errorf(n.Pos, "DuplicatePrefix", "Duplicate prefix %s", n.Prefix)
+func (b *builder) namespaces(list []extraction.Namespace) map[string]string {
+	return extraction.Namespaces(list, func(n extraction.Namespace, name string) {
+		if n.URI == "" {
+			b.errorf(n.Pos, name, "Non-empty prefix %s cannot be mapped to empty uri", n.Prefix)
+		} else {
+			b.errorf(n.Pos, name, "Duplicate prefix %s", n.Prefix)
 		}
-		if n.Prefix != "" && n.URI == "" {
-			b.errorf(n.Pos, "NONEmptyPrefixMappedToEmptyURI", "Non-empty prefix %s cannot be mapped to empty uri", n.Prefix)
-		}
-		m[n.Prefix] = n.URI
-	}
-	return m
+	})
 }
 
 // xpath compiles one expression; nil if it cannot be.
@@ -162,20 +152,9 @@ func (b *builder) xpath(p XPath, namespaces map[string]string) *xpath.Expr {
 		b.errorf(p.Pos, "XPathCompilationFailed", "Failed to compile xpath %s. Context %v", p.Expression, err)
 		return nil
 	}
-	if p.Type == "nodeset" && !givesNodes(e) {
+	if p.Type == "nodeset" && !extraction.GivesNodes(e) {
 		b.errorf(p.Pos, "CannotBeConvertedToNodeset", "Result of xpath %s cannot be converted to nodeset. Context XPath", p.Expression)
 		return nil
 	}
 	return e
-}
-
-// givesNodes reports whether the result of e is a node set: the type of an
-// XPath 1.0 expression is the same for every document.
-func givesNodes(e *xpath.Expr) bool {
-	doc, err := xpath.Parse([]byte("<a/>"))
-	if err != nil {
-		return false
-	}
-	r, err := e.Eval(doc)
-	return err != nil || r.Kind() == xpath.Nodeset
 }

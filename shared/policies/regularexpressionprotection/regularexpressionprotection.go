@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/perigee-gateway/perigee/shared/bundle"
+	"github.com/perigee-gateway/perigee/shared/extraction"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/javaregex"
@@ -108,15 +109,8 @@ type JSONPath struct {
 type XMLPayload struct {
 	bundle.Pos
 	// Namespaces are the prefixes that the expressions use.
-	Namespaces []Namespace `xml:"Namespaces>Namespace"`
-	XPath      []XPath     `xml:"XPath"`
-}
-
-// Namespace binds a prefix to a namespace.
-type Namespace struct {
-	bundle.Pos
-	Prefix string `xml:"prefix,attr"`
-	URI    string `xml:",chardata"`
+	Namespaces []extraction.Namespace `xml:"Namespaces>Namespace"`
+	XPath      []XPath                `xml:"XPath"`
 }
 
 // XPath are expressions for what a path leads to.
@@ -130,11 +124,10 @@ type XPath struct {
 }
 
 type step struct {
-	policy    string
-	source    string
-	sourceVar flow.Var
-	ignore    bool
-	checks    []check
+	policy string
+	source extraction.Origin
+	ignore bool
+	checks []check
 }
 
 // check is one element of the policy.
@@ -176,17 +169,14 @@ func (s *step) Run(ctx context.Context, fc *flow.Context) error {
 }
 
 func (s *step) message(fc *flow.Context) (*message.Message, error) {
-	if m := fc.MessageNamed(s.source); m != nil {
-		return m, nil
-	}
-	v := s.sourceVar.Get(fc)
+	m, v := s.source.Get(fc)
 	switch {
-	case v.IsNull():
-		return nil, s.fault("SourceMessageNotAvailable", s.source+" message is not available for RegularExpressionProtection StepDefinition "+s.policy)
-	case v.Message() == nil:
-		return nil, s.fault("NonMessageVariable", "Variable "+s.source+" does not resolve to a Message")
+	case m == nil && v.IsNull():
+		return nil, s.fault("SourceMessageNotAvailable", s.source.Name()+" message is not available for RegularExpressionProtection StepDefinition "+s.policy)
+	case m == nil:
+		return nil, s.fault("NonMessageVariable", "Variable "+s.source.Name()+" does not resolve to a Message")
 	}
-	return v.Message(), nil
+	return m, nil
 }
 
 // test holds the expressions against a text.
