@@ -237,8 +237,22 @@ var common = map[string]bool{
 // commonVariables are those of a grant that are common.
 type commonVariables struct{ *grantVariables }
 
+// named are the common variables that have a second name, under apigee.: what
+// analytics counts by.
+var named = map[string]bool{
+	"client_id": true, "developer.id": true, "developer.email": true, "developer.app.name": true, "apiproduct.name": true,
+}
+
+const namedPrefix = "apigee."
+
 // Variable implements flow.Source.
 func (c commonVariables) Variable(name string) flow.Value {
+	if rest, ok := strings.CutPrefix(name, namedPrefix); ok {
+		if !named[rest] {
+			return flow.Value{}
+		}
+		return c.grantVariables.Variable(rest)
+	}
 	if common[name] || strings.HasPrefix(name, operationPrefix) {
 		return c.grantVariables.Variable(name)
 	}
@@ -250,6 +264,9 @@ func (c commonVariables) Variables() iter.Seq2[string, flow.Value] {
 	return func(yield func(string, flow.Value) bool) {
 		for name, v := range c.grantVariables.Variables() {
 			if (common[name] || strings.HasPrefix(name, operationPrefix)) && !yield(name, v) {
+				return
+			}
+			if named[name] && !yield(namedPrefix+name, v) {
 				return
 			}
 		}

@@ -262,7 +262,7 @@ func fromClient(name string) bool {
 
 var tokenNames = []string{
 	"organization_name", "client_id", "grant_type", "token_type", "access_token", "issued_at", "status", "scope", "api_product_list", "app_enduser",
-	"apigee.access_token", "apigee.client_id",
+	"apigee.access_token", "apigee.client_id", "apigee.developer.id", "apigee.developer.email", "apigee.developer.app.name", "apigee.apiproduct.name",
 }
 
 func (v *tokenVariables) own(name string) flow.Value {
@@ -276,6 +276,8 @@ func (v *tokenVariables) own(name string) flow.Value {
 		return flow.StringValue(t.GrantType)
 	case "token_type":
 		return flow.StringValue("BearerToken")
+	case "apigee.developer.id", "apigee.developer.email", "apigee.developer.app.name", "apigee.apiproduct.name":
+		return v.client.Variable(strings.TrimPrefix(name, "apigee."))
 	case "access_token", "apigee.access_token":
 		return flow.StringValue(t.Text)
 	case "issued_at":

@@ -141,6 +141,9 @@ func (s *issueStep) variables(fc *flow.Context, t *policy.Token) []pair {
 	fc.PutText(prefix+"developer.app.name", t.App)
 	fc.PutText(prefix+"developer.id", t.DeveloperID)
 	fc.PutText("apigee.access_token", t.Text)
+	fc.PutText("apigee.client_id", t.ClientID)
+	fc.PutText("apigee.developer.app.name", t.App)
+	fc.PutText("apigee.developer.email", t.Email)
 	return list
 }
 

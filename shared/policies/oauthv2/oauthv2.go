@@ -23,6 +23,10 @@
 // with a fault. File refusals.go lists both. InvalidateToken and ValidateToken
 // always raise a fault.
 //
+// Issuing and verifying set apigee.access_token, apigee.client_id,
+// apigee.developer.app.name and apigee.developer.email; verifying
+// apigee.developer.id and apigee.apiproduct.name as well.
+//
 // Unlike Apigee the policy takes no end user from a request unless <AppEndUser>
 // says where: what a caller says of itself should not end up in a variable by
 // default.

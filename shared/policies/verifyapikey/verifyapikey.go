@@ -8,7 +8,8 @@
 // verifyapikey.P. that the page lists are set. Set without the prefix as well are
 // apiproduct.operation and what is below it, client_id, apiproduct.name,
 // apiproduct.developer.quota.*, developer.id, developer.email, developer.app.id
-// and developer.app.name. On failure verifyapikey.P.failed,
+// and developer.app.name; under apigee. client_id, apiproduct.name, developer.id,
+// developer.email and developer.app.name once more. On failure verifyapikey.P.failed,
 // oauthV2.P.failed, oauthV2.P.fault.name and oauthV2.P.fault.cause are.
 //
 // Faults, 401 unless noted:
