@@ -148,26 +148,23 @@ func checkUnit(env *policy.Env, r *Ref, name string) {
 }
 
 // compileProduct finds the variables of the step that verifies the caller:
-// VerifyAPIKey sets them with its own prefix, OAuthV2 without one.
+// VerifyAPIKey sets them with its own prefix, OAuthV2 without one. A step of another
+// bundle, of the proxy or of another shared flow, may be either.
 func (s *Settings) compileProduct(env *policy.Env, q *Quota) {
 	c := s.UseQuotaConfigInAPIProduct
 	if c == nil {
 		return
 	}
-	prefix := ""
+	key := "verifyapikey." + c.StepName + "."
+	product := &product{}
 	switch p := env.Bundle.Policy(c.StepName); {
 	case p == nil:
-		env.Warnf(c.Pos, "no policy of the bundle is called %q: it is taken for a VerifyAPIKey", c.StepName)
-		prefix = "verifyapikey." + c.StepName + "."
-	case p.Kind != "OAuthV2":
-		prefix = "verifyapikey." + c.StepName + "."
-	}
-	product := &product{
-		own:       quotaIn(env, prefix+"apiproduct.operation."+q.kind.Quota),
-		all:       quotaIn(env, prefix+"apiproduct.developer."+q.kind.Quota),
-		name:      env.Var(prefix + "apiproduct.name"),
-		operation: env.Var(prefix + "apiproduct.operation"),
-		scope:     env.Var(prefix + "apiproduct.quotaCounterScope"),
+		env.Warnf(c.Pos, "no policy of the bundle is called %q: it must be one of the proxy, or of a shared flow that runs before", c.StepName)
+		product.places = []place{placeOf(env, key, q.kind), placeOf(env, "", q.kind)}
+	case p.Kind == "OAuthV2":
+		product.places = []place{placeOf(env, "", q.kind)}
+	default:
+		product.places = []place{placeOf(env, key, q.kind)}
 	}
 	if d := c.DefaultConfig; d != nil {
 		product.otherwise = &config{
@@ -178,6 +175,16 @@ func (s *Settings) compileProduct(env *policy.Env, q *Quota) {
 		checkUnit(env, &d.TimeUnit, q.policy)
 	}
 	q.product = product
+}
+
+func placeOf(env *policy.Env, prefix string, kind Kind) place {
+	return place{
+		own:       quotaIn(env, prefix+"apiproduct.operation."+kind.Quota),
+		all:       quotaIn(env, prefix+"apiproduct.developer."+kind.Quota),
+		name:      env.Var(prefix + "apiproduct.name"),
+		operation: env.Var(prefix + "apiproduct.operation"),
+		scope:     env.Var(prefix + "apiproduct.quotaCounterScope"),
+	}
 }
 
 func or(s, otherwise string) string {

@@ -54,11 +54,16 @@ type config struct {
 
 // product is where the configuration of the API product is.
 type product struct {
+	places    []place // the first that has a product counts
+	otherwise *config // nil: the policy's own
+}
+
+// place is the variables of a step that found the product.
+type place struct {
 	own, all  config // of the operation, of the product
 	name      flow.Var
 	operation flow.Var
 	scope     flow.Var
-	otherwise *config // nil: the policy's own
 }
 
 // Use is one use of the quota by a call.
@@ -143,20 +148,30 @@ func (q *Quota) windowAt(now time.Time, interval int64, unit Unit) policy.Window
 // and sets what is counted together.
 // Source: https://cloud.google.com/apigee/docs/reference/apis/apigee/rest/v1/organizations.apiproducts#QuotaCounterScope
 func (p *product) find(fc *flow.Context, own *config, c *policy.Counter) *config {
-	c.Class = p.name.Get(fc).String()
+	at := p.place(fc)
+	c.Class = at.name.Get(fc).String()
 	switch {
-	case p.own.given(fc):
-		c.Class += "\x00" + p.operation.Get(fc).String()
-		return &p.own
-	case p.all.given(fc):
-		if p.scope.Get(fc).String() == "OPERATION" {
-			c.Class += "\x00" + p.operation.Get(fc).String()
+	case at.own.given(fc):
+		c.Class += "\x00" + at.operation.Get(fc).String()
+		return &at.own
+	case at.all.given(fc):
+		if at.scope.Get(fc).String() == "OPERATION" {
+			c.Class += "\x00" + at.operation.Get(fc).String()
 		}
-		return &p.all
+		return &at.all
 	case p.otherwise != nil:
 		return p.otherwise
 	}
 	return own
+}
+
+func (p *product) place(fc *flow.Context) *place {
+	for i := range p.places {
+		if at := &p.places[i]; !at.name.Get(fc).IsNull() {
+			return at
+		}
+	}
+	return &p.places[0]
 }
 
 func (c *config) given(fc *flow.Context) bool {
