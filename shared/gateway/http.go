@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/message"
@@ -232,7 +234,9 @@ func switchProtocols(w http.ResponseWriter, r *http.Request, m *message.Message)
 	defer conn.Close()
 	rw.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	for name, value := range m.Header.All() {
-		rw.WriteString(name + ": " + value + "\r\n")
+		if httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(value) {
+			rw.WriteString(name + ": " + value + "\r\n")
+		}
 	}
 	rw.WriteString("\r\n")
 	if err := rw.Flush(); err != nil {
