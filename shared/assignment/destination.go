@@ -83,6 +83,9 @@ func (d *Destination) install(fc *flow.Context) *message.Message {
 	case "response":
 		fc.Response = m
 	case "error":
+		if fc.Error != nil { // the fault's, until the policy sets another
+			m.Status, m.Reason = fc.Error.Status, fc.Error.Reason
+		}
 		fc.Error = m
 	default:
 		fc.Put(slot, flow.MessageValue(m))
