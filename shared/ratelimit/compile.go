@@ -73,7 +73,7 @@ func (s *Settings) compileConfig(env *policy.Env, q *Quota) {
 		if a.CountRef != "" {
 			q.config.count = 0 // what is not known allows nothing
 		}
-		compileClasses(env, a.Class, q)
+		q.config.compileClasses(env, a.Class)
 	}
 	if s.Interval != nil && !s.Interval.empty() {
 		q.config.interval = compileRef(env, s.Interval)
@@ -120,14 +120,14 @@ func compileAllow(env *policy.Env, pos bundle.Pos, variable, count string) ref {
 	return r
 }
 
-func compileClasses(env *policy.Env, c *Class, q *Quota) {
+func (to *config) compileClasses(env *policy.Env, c *Class) {
 	if c == nil {
 		return
 	}
-	q.classRef = env.Var(c.Ref)
-	q.classes = make(map[string]ref, len(c.Allow))
+	to.classRef = env.Var(c.Ref)
+	to.classes = make(map[string]ref, len(c.Allow))
 	for _, a := range c.Allow {
-		q.classes[a.Class] = compileAllow(env, a.Pos, a.CountRef, a.Count)
+		to.classes[a.Class] = compileAllow(env, a.Pos, a.CountRef, a.Count)
 	}
 }
 
@@ -171,6 +171,7 @@ func (s *Settings) compileProduct(env *policy.Env, q *Quota) {
 			allow: compileAllow(env, d.Allow.Pos, d.Allow.CountRef, or(d.Allow.Text, d.Allow.Count)), count: defaultCount,
 			interval: compileRef(env, &d.Interval), unit: compileRef(env, &d.TimeUnit),
 		}
+		product.otherwise.compileClasses(env, d.Allow.Class)
 		checkInterval(env, &d.Interval, q.policy)
 		checkUnit(env, &d.TimeUnit, q.policy)
 	}

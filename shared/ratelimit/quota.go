@@ -22,8 +22,6 @@ type Quota struct {
 	form       form
 	start      time.Time // of type calendar
 	config     config    // Allow, Interval, TimeUnit
-	classRef   flow.Var
-	classes    map[string]ref
 	identifier ref
 	product    *product
 	exact      bool
@@ -50,6 +48,8 @@ type config struct {
 	count    int64 // where allow gives nothing
 	interval ref
 	unit     ref
+	classRef flow.Var
+	classes  map[string]ref
 }
 
 // product is where the configuration of the API product is.
@@ -84,10 +84,13 @@ func (q *Quota) Use(fc *flow.Context) (Use, error) {
 		c = q.product.find(fc, c, &u.Counter)
 	}
 	u.Limit = c.limit(fc)
-	if q.product == nil && !q.classRef.IsZero() {
-		u.Class = q.classRef.Get(fc).String()
-		u.Counter.Class = u.Class
-		if allow, ok := q.classes[u.Class]; ok {
+	if !c.classRef.IsZero() {
+		u.Class = c.classRef.Get(fc).String()
+		if q.product != nil { // behind the product's name
+			u.Counter.Class += "\x00"
+		}
+		u.Counter.Class += u.Class
+		if allow, ok := c.classes[u.Class]; ok {
 			if n, ok := allow.number(fc); ok {
 				u.Limit = n
 			}

@@ -122,6 +122,7 @@ type DefaultAllow struct {
 	bundle.Pos
 	Count    string `xml:"count,attr"`
 	CountRef string `xml:"countRef,attr"`
+	Class    *Class `xml:"Class,once"`
 	Text     string `xml:",chardata"`
 }
 

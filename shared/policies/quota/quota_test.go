@@ -278,6 +278,29 @@ func TestProduct(t *testing.T) {
 	}
 }
 
+// TestDefaultClasses takes the default of a product by class.
+func TestDefaultClasses(t *testing.T) {
+	h := newHost(t)
+	h.bundle.Policies = []*bundle.Policy{{Name: "VA-1", Kind: "VerifyAPIKey"}}
+	p := h.compile(`<Quota name="Q-1"><UseQuotaConfigInAPIProduct stepName="VA-1"><DefaultConfig>
+		<Allow><Class ref="c"><Allow class="peak" count="3"/><Allow class="off" count="5"/></Class></Allow>
+		<Interval>1</Interval><TimeUnit>hour</TimeUnit></DefaultConfig></UseQuotaConfigInAPIProduct></Quota>`)
+	for _, tt := range []struct {
+		vars string
+		want int
+	}{
+		{"verifyapikey.VA-1.apiproduct.name=a c=peak", 3},
+		{"verifyapikey.VA-1.apiproduct.name=a c=off", 5},
+		{"verifyapikey.VA-1.apiproduct.name=b c=off", 5},
+		{"verifyapikey.VA-1.apiproduct.name=a c=peak", 0},
+		{"verifyapikey.VA-1.apiproduct.name=a c=peak verifyapikey.VA-1.apiproduct.developer.quota.limit=2 verifyapikey.VA-1.apiproduct.developer.quota.timeunit=hour", 2},
+	} {
+		if got := h.allowed(p, strings.Fields(tt.vars)...); got != tt.want {
+			t.Errorf("%s: %d allowed, want %d", tt.vars, got, tt.want)
+		}
+	}
+}
+
 func BenchmarkRun(b *testing.B) {
 	for _, bb := range []struct{ name, elements string }{
 		{"plain", `<Allow count="1000000000000"/><Interval>1</Interval><TimeUnit>month</TimeUnit>`},
