@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/perigee-gateway/perigee/shared/jsonschema"
 )
 
 // document is a compiled OpenAPI document. It is immutable and shared by all
@@ -67,15 +67,7 @@ func compile(data []byte) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	requests, err := src.newSide(true)
-	if err != nil {
-		return nil, err
-	}
-	responses, err := src.newSide(false)
-	if err != nil {
-		return nil, err
-	}
-	b := &builder{src: src, requests: requests, responses: responses}
+	b := &builder{src: src, requests: src.newSide(true), responses: src.newSide(false)}
 	d := &document{paths: map[int][]*path{}, queryKey: map[string]bool{}, others: map[string]bool{}, warnings: warnings}
 	b.security(d)
 	paths, _ := b.src.child(place{value: src.root}, "paths")

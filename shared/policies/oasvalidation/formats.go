@@ -7,17 +7,15 @@ import (
 	"math"
 	"math/big"
 	"strings"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // formats are OpenAPI's own beside those of JSON Schema.
-var formats = []*jsonschema.Format{
-	{Name: "int32", Validate: integerWithin(math.MinInt32, math.MaxInt32)},
-	{Name: "int64", Validate: integerWithin(math.MinInt64, math.MaxInt64)},
-	{Name: "float", Validate: floatWithin(math.MaxFloat32)},
-	{Name: "double", Validate: floatWithin(math.MaxFloat64)},
-	{Name: "byte", Validate: validateBase64},
+var formats = map[string]func(any) error{
+	"int32":  integerWithin(math.MinInt32, math.MaxInt32),
+	"int64":  integerWithin(math.MinInt64, math.MaxInt64),
+	"float":  floatWithin(math.MaxFloat32),
+	"double": floatWithin(math.MaxFloat64),
+	"byte":   validateBase64,
 }
 
 var errFormat = errors.New("out of range")

@@ -1,41 +1,33 @@
 package oasvalidation
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
+	"github.com/perigee-gateway/perigee/shared/jsonschema"
 )
 
 // validate holds a value against a schema.
 func (r *report) validate(schema *jsonschema.Schema, v any) {
-	r.explain(schema.Validate(v), v, "")
+	r.explain(schema.Validate(v), "")
 }
 
 // validateArray is validate of an array that is a parameter: what is wrong with
 // the array is said of the parameter.
 func (r *report) validateArray(schema *jsonschema.Schema, v []any, param string) {
-	r.explain(schema.Validate(v), v, param)
+	r.explain(schema.Validate(v), param)
 }
 
-func (r *report) explain(err error, v any, param string) {
-	var e *jsonschema.ValidationError
-	switch {
-	case err == nil:
-		return
-	case !errors.As(err, &e):
-		r.add("An error occurred during schema validation - %v.", err)
+func (r *report) explain(mistakes []jsonschema.Mistake, param string) {
+	if len(mistakes) == 0 {
 		return
 	}
-	x := explainer{value: v, param: param}
-	leaves := x.leaves(nil, e)
+	x := explainer{param: param}
+	leaves := x.leaves(mistakes)
 	slices.SortStableFunc(leaves, func(a, b leaf) int { return strings.Compare(a.sort, b.sort) })
 	for i, l := range leaves {
 		if i == 0 || l.sort != leaves[i-1].sort {
@@ -47,7 +39,6 @@ func (r *report) explain(err error, v any, param string) {
 // explainer puts mistakes into the words of json-schema-validator.
 // Source: com/github/fge/jsonschema/validator/validation.properties
 type explainer struct {
-	value any
 	param string // of an array that is a parameter
 }
 
@@ -56,27 +47,24 @@ type leaf struct {
 	sort string
 }
 
-// leaves appends the mistakes that an error is made of.
-func (x *explainer) leaves(to []leaf, e *jsonschema.ValidationError) []leaf {
-	switch e.ErrorKind.(type) {
-	case *kind.Schema, *kind.Group, *kind.Reference:
-		for _, c := range e.Causes {
-			to = x.leaves(to, c)
-		}
-		return to
+func (x *explainer) leaves(mistakes []jsonschema.Mistake) []leaf {
+	out := make([]leaf, len(mistakes))
+	for i := range mistakes {
+		m := &mistakes[i]
+		f := finding{text: x.place(m) + capitalised(x.text(m)), info: x.info(m)}
+		out[i] = leaf{f, strings.Join(m.Path, "/") + "\x00" + f.text}
 	}
-	f := finding{text: x.place(e) + capitalised(x.text(e)), info: x.info(e)}
-	return append(to, leaf{f, strings.Join(e.InstanceLocation, "/") + "\x00" + f.text})
+	return out
 }
 
 // place is where in the value the mistake is.
-func (x *explainer) place(e *jsonschema.ValidationError) string {
-	if len(e.InstanceLocation) == 0 || x.param != "" && len(e.InstanceLocation) == 1 {
+func (x *explainer) place(m *jsonschema.Mistake) string {
+	if len(m.Path) == 0 || x.param != "" && len(m.Path) == 1 {
 		return ""
 	}
 	var b strings.Builder
 	b.WriteString("[Path '")
-	for _, p := range e.InstanceLocation {
+	for _, p := range m.Path {
 		b.WriteByte('/')
 		b.WriteString(escapePointer.Replace(p))
 	}
@@ -85,157 +73,165 @@ func (x *explainer) place(e *jsonschema.ValidationError) string {
 }
 
 // info is the mistakes of the alternatives.
-func (x *explainer) info(e *jsonschema.ValidationError) []string {
-	var keyword string
-	switch e.ErrorKind.(type) {
-	case *kind.AllOf:
-		keyword = "allOf"
-	case *kind.AnyOf:
-		keyword = "anyOf"
-	case *kind.OneOf:
-		keyword = "oneOf"
-	default:
-		return nil
-	}
+func (x *explainer) info(m *jsonschema.Mistake) []string {
 	var out []string
-	for i, c := range e.Causes {
-		for _, l := range x.leaves(nil, c) {
-			out = append(out, fmt.Sprintf("/%s/%s: %s", keyword, branch(c, keyword, i), l.text))
+	for _, b := range m.Branches {
+		for _, l := range x.leaves(b.Mistakes) {
+			out = append(out, fmt.Sprintf("/%s/%d: %s", m.Keyword, b.Index, l.text))
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// branch is the index of an alternative.
-func branch(e *jsonschema.ValidationError, keyword string, i int) string {
-	if _, rest, ok := cutLast(e.SchemaURL, "/"+keyword+"/"); ok {
-		n, _, _ := strings.Cut(rest, "/")
-		return n
-	}
-	return strconv.Itoa(i)
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
-func (x *explainer) text(e *jsonschema.ValidationError) string {
-	if x.param != "" && len(e.InstanceLocation) == 0 {
-		if t := x.arrayText(e); t != "" {
+func (x *explainer) text(m *jsonschema.Mistake) string {
+	if x.param != "" && len(m.Path) == 0 {
+		if t := x.arrayText(m); t != "" {
 			return t
 		}
 	}
-	if t := x.scalarText(e); t != "" {
-		return t
+	for _, text := range []func(*jsonschema.Mistake) string{scalarText, containerText, choiceText} {
+		if t := text(m); t != "" {
+			return t
+		}
 	}
-	if t := containerText(e); t != "" {
-		return t
-	}
-	return e.ErrorKind.LocalizedString(printer)
+	return newerText(m)
 }
 
-var printer = message.NewPrinter(language.English)
-
 // arrayText is of a parameter that is an array.
-func (x *explainer) arrayText(e *jsonschema.ValidationError) string {
-	switch k := e.ErrorKind.(type) {
-	case *kind.MinItems:
-		return fmt.Sprintf("Parameter '%s' accepts a minimum of %d items. Found %d.", x.param, k.Want, k.Got)
-	case *kind.MaxItems:
-		return fmt.Sprintf("Parameter '%s' accepts a maximum of %d items. Found %d.", x.param, k.Want, k.Got)
-	case *kind.UniqueItems:
+func (x *explainer) arrayText(m *jsonschema.Mistake) string {
+	switch m.Keyword {
+	case "minItems":
+		return fmt.Sprintf("Parameter '%s' accepts a minimum of %d items. Found %d.", x.param, m.Want, m.Got)
+	case "maxItems":
+		return fmt.Sprintf("Parameter '%s' accepts a maximum of %d items. Found %d.", x.param, m.Want, m.Got)
+	case "uniqueItems":
 		return fmt.Sprintf("Parameter '%s' does not allow duplicate values.", x.param)
 	}
 	return ""
 }
 
-func (x *explainer) scalarText(e *jsonschema.ValidationError) string {
-	switch k := e.ErrorKind.(type) {
-	case *kind.Type:
-		return fmt.Sprintf("instance type (%s) does not match any allowed primitive type (allowed: %s)", x.typeOf(e, k.Got), quoted(k.Want))
-	case *kind.Enum:
-		return fmt.Sprintf("instance value (%s) not found in enum (possible values: %s)", printed(k.Got), printed(k.Want))
-	case *kind.Const:
-		return fmt.Sprintf("instance value (%s) is not the constant %s", printed(k.Got), printed(k.Want))
-	case *kind.Minimum:
-		return fmt.Sprintf("numeric instance is lower than the required minimum (minimum: %s, found: %s)", rat(k.Want), rat(k.Got))
-	case *kind.Maximum:
-		return fmt.Sprintf("numeric instance is greater than the required maximum (maximum: %s, found: %s)", rat(k.Want), rat(k.Got))
-	case *kind.ExclusiveMinimum:
-		return fmt.Sprintf("numeric instance is not strictly greater than the required minimum %s", rat(k.Want))
-	case *kind.ExclusiveMaximum:
-		return fmt.Sprintf("numeric instance is not strictly lower than the required maximum %s", rat(k.Want))
-	case *kind.MultipleOf:
-		return fmt.Sprintf("remainder of division is not zero (%s / %s)", rat(k.Got), rat(k.Want))
-	case *kind.MinLength:
-		return fmt.Sprintf("string %s is too short (length: %d, required minimum: %d)", printed(lookup(x.value, e.InstanceLocation)), k.Got, k.Want)
-	case *kind.MaxLength:
-		return fmt.Sprintf("string %s is too long (length: %d, maximum allowed: %d)", printed(lookup(x.value, e.InstanceLocation)), k.Got, k.Want)
-	case *kind.Pattern:
-		return fmt.Sprintf(`ECMA 262 regex "%s" does not match input string "%s"`, k.Want, k.Got)
-	case *kind.Format:
-		return formatText(k)
+func scalarText(m *jsonschema.Mistake) string {
+	switch m.Keyword {
+	case "type":
+		want, _ := m.Want.([]string)
+		return fmt.Sprintf("instance type (%s) does not match any allowed primitive type (allowed: %s)", typeOf(m.Value), quoted(want))
+	case "enum":
+		return fmt.Sprintf("instance value (%s) not found in enum (possible values: %s)", printed(m.Value), printed(m.Want))
+	case "const":
+		return fmt.Sprintf("instance value (%s) is not the constant %s", printed(m.Value), printed(m.Want))
+	case "minimum":
+		return fmt.Sprintf("numeric instance is lower than the required minimum (minimum: %s, found: %s)", rat(m.Want), rat(m.Value))
+	case "maximum":
+		return fmt.Sprintf("numeric instance is greater than the required maximum (maximum: %s, found: %s)", rat(m.Want), rat(m.Value))
+	case "exclusiveMinimum":
+		return "numeric instance is not strictly greater than the required minimum " + rat(m.Want)
+	case "exclusiveMaximum":
+		return "numeric instance is not strictly lower than the required maximum " + rat(m.Want)
+	case "multipleOf":
+		return fmt.Sprintf("remainder of division is not zero (%s / %s)", rat(m.Value), rat(m.Want))
+	case "minLength":
+		return fmt.Sprintf("string %s is too short (length: %d, required minimum: %d)", printed(m.Value), m.Got, m.Want)
+	case "maxLength":
+		return fmt.Sprintf("string %s is too long (length: %d, maximum allowed: %d)", printed(m.Value), m.Got, m.Want)
+	case "pattern":
+		return fmt.Sprintf(`ECMA 262 regex "%s" does not match input string "%s"`, m.Want, m.Value)
+	case "format":
+		return formatText(m)
 	}
 	return ""
 }
 
-// typeOf tells integers from other numbers.
-func (x *explainer) typeOf(e *jsonschema.ValidationError, got string) string {
-	if got == "number" && !strings.ContainsAny(printed(lookup(x.value, e.InstanceLocation)), ".eE") {
+// typeOf is the type of a value, as it is written: integers are told from other
+// numbers.
+func typeOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	case json.Number:
+		if strings.ContainsAny(string(v), ".eE") {
+			return "number"
+		}
 		return "integer"
 	}
-	return got
+	return "object"
 }
 
-func containerText(e *jsonschema.ValidationError) string {
-	switch k := e.ErrorKind.(type) {
-	case *kind.Required:
-		return "object has missing required properties (" + quoted(k.Missing) + ")"
-	case *kind.AdditionalProperties:
-		return "object instance has properties which are not allowed by the schema: " + quoted(k.Properties)
-	case *kind.MinProperties:
-		return fmt.Sprintf("object has too few properties (found %d but schema requires at least %d)", k.Got, k.Want)
-	case *kind.MaxProperties:
-		return fmt.Sprintf("object has too many properties (found %d but schema requires at most %d)", k.Got, k.Want)
-	case *kind.MinItems:
-		return fmt.Sprintf("array is too short: must have at least %d elements but instance has %d elements", k.Want, k.Got)
-	case *kind.MaxItems:
-		return fmt.Sprintf("array is too long: must have at most %d elements but instance has %d elements", k.Want, k.Got)
-	case *kind.UniqueItems:
+func containerText(m *jsonschema.Mistake) string {
+	switch m.Keyword {
+	case "required":
+		return "object has missing required properties (" + quoted(m.Names) + ")"
+	case "additionalProperties":
+		return "object instance has properties which are not allowed by the schema: " + quoted(m.Names)
+	case "minProperties":
+		return fmt.Sprintf("object has too few properties (found %d but schema requires at least %d)", m.Got, m.Want)
+	case "maxProperties":
+		return fmt.Sprintf("object has too many properties (found %d but schema requires at most %d)", m.Got, m.Want)
+	case "minItems":
+		return fmt.Sprintf("array is too short: must have at least %d elements but instance has %d elements", m.Want, m.Got)
+	case "maxItems":
+		return fmt.Sprintf("array is too long: must have at most %d elements but instance has %d elements", m.Want, m.Got)
+	case "uniqueItems":
 		return "array must not contain duplicate elements"
-	case *kind.Not:
-		return "instance matched a schema which it should not have"
-	case *kind.AllOf:
-		n := alternatives(e, "allOf")
-		return fmt.Sprintf("instance failed to match all required schemas (matched only %d out of %d)", n-len(e.Causes), n)
-	case *kind.AnyOf:
-		return fmt.Sprintf("instance failed to match at least one required schema among %d", len(e.Causes))
-	case *kind.OneOf:
-		if len(k.Subschemas) > 0 {
-			return fmt.Sprintf("instance failed to match exactly one schema (matched %d)", len(k.Subschemas))
-		}
-		return fmt.Sprintf("instance failed to match exactly one schema (matched 0 out of %d)", len(e.Causes))
 	}
 	return ""
 }
 
-// alternatives is how many schemas an allOf has, as far as its mistakes tell.
-func alternatives(e *jsonschema.ValidationError, keyword string) int {
-	n := len(e.Causes)
-	for i, c := range e.Causes {
-		if at, err := strconv.Atoi(branch(c, keyword, i)); err == nil {
-			n = max(n, at+1)
+func choiceText(m *jsonschema.Mistake) string {
+	switch m.Keyword {
+	case "not":
+		return "instance matched a schema which it should not have"
+	case "allOf":
+		n, _ := m.Want.(int)
+		return fmt.Sprintf("instance failed to match all required schemas (matched only %d out of %d)", n-len(m.Branches), n)
+	case "anyOf":
+		return fmt.Sprintf("instance failed to match at least one required schema among %d", m.Want)
+	case "oneOf":
+		if len(m.Indexes) > 0 {
+			return fmt.Sprintf("instance failed to match exactly one schema (matched %d)", len(m.Indexes))
 		}
+		return fmt.Sprintf("instance failed to match exactly one schema (matched 0 out of %d)", m.Want)
 	}
-	return n
+	return ""
 }
 
-// rat prints a number as short as it can be.
-func rat(n *big.Rat) string {
+// newerText is of what json-schema-validator has no words for: keywords that are
+// newer than it.
+func newerText(m *jsonschema.Mistake) string {
+	switch m.Keyword {
+	case "additionalItems":
+		return fmt.Sprintf("last %d additionalItem(s) not allowed", m.Got)
+	case "dependentRequired":
+		return fmt.Sprintf("properties %s required, if '%s' exists", quoted(m.Names), m.Property)
+	case "propertyNames":
+		return fmt.Sprintf("invalid propertyName '%s'", m.Property)
+	case "contains":
+		return "no items match contains schema"
+	case "minContains":
+		return fmt.Sprintf("min %d items required to match contains schema, but matched %d", m.Want, len(m.Indexes))
+	case "maxContains":
+		return fmt.Sprintf("max %d items required to match contains schema, but matched %d", m.Want, len(m.Indexes))
+	case "$ref":
+		return "schema refers to itself, or takes too long"
+	}
+	return "false schema"
+}
+
+// rat prints a number, of a value or a schema, as short as it can be.
+func rat(v any) string {
+	n, ok := v.(*big.Rat)
+	if text, is := v.(json.Number); is {
+		n, ok = new(big.Rat).SetString(string(text))
+	}
+	if !ok {
+		return printed(v)
+	}
 	if n.IsInt() {
 		return n.Num().String()
 	}
@@ -244,9 +240,9 @@ func rat(n *big.Rat) string {
 }
 
 // formatText is what a format says.
-func formatText(k *kind.Format) string {
-	s, _ := k.Got.(string)
-	switch k.Want {
+func formatText(m *jsonschema.Mistake) string {
+	s, _ := m.Value.(string)
+	switch m.Want {
 	case "date":
 		return fmt.Sprintf(`string "%s" is invalid against requested date format(s) yyyy-MM-dd`, s)
 	case "date-time":
@@ -266,9 +262,9 @@ func formatText(k *kind.Format) string {
 	case "regex":
 		return fmt.Sprintf(`string "%s" is not a valid ECMA 262 regular expression`, s)
 	case "int32", "int64", "float", "double":
-		return fmt.Sprintf("value for %s leads to overflow (found: %s)", k.Want, printed(k.Got))
+		return fmt.Sprintf("value for %s leads to overflow (found: %s)", m.Want, printed(m.Value))
 	case "byte":
 		return "not a valid base64 string"
 	}
-	return fmt.Sprintf("string %s is not of format %s", printed(k.Got), k.Want)
+	return fmt.Sprintf("string %s is not of format %s", printed(m.Value), m.Want)
 }

@@ -322,6 +322,40 @@ func TestCompileErrors(t *testing.T) {
 	}
 }
 
+// What of a document is not as the specification has it, but can be read.
+func TestWarnings(t *testing.T) {
+	operation := func(members string) string {
+		return `{"openapi":"3.0.0","info":{"title":"t","version":"1"},"paths":{"/a/{id}":{"parameters":[{"name":"id","in":"path","required":true,"schema":{}}],"get":{` + members + `}}}}`
+	}
+	ok := `"responses":{"200":{"description":"ok"}}`
+	for doc, want := range map[string]string{
+		operation(ok): "",
+		operation(ok + `,"x-own":{"responses":5}`):                                                      "",
+		operation(ok + `,"summery":"s"`):                                                                `[Path '/paths/~1a~1{id}/get'] Object instance has properties which are not allowed by the schema: ["summery"]`,
+		operation(`"responses":{"200":{}}`):                                                             `[Path '/paths/~1a~1{id}/get/responses/200'] Object has missing required properties (["description"])`,
+		operation(`"responses":{"OK":{}}`):                                                              `[Path '/paths/~1a~1{id}/get/responses'] Invalid propertyName 'OK'`,
+		operation(`"tags":[]`):                                                                          `GET /a/{id} has no responses`,
+		operation(ok + `,"parameters":[{"name":"id","in":"path","schema":{}}]`):                         `[Path '/paths/~1a~1{id}/get/parameters/0'] Object has missing required properties (["required"])`,
+		operation(ok + `,"parameters":[{"name":"x","in":"path","required":true,"schema":{}}]`):          `GET /a/{id} declares a path parameter "x" that its path has not`,
+		operation(ok + `,"parameters":[{"name":"x","in":"body","schema":{}}]`):                          `[Path '/paths/~1a~1{id}/get/parameters/0/in'] Instance value ("body") not found in enum (possible values: ["path","query","header","cookie"])`,
+		`{"openapi":"3.0.0","info":{"title":"t","version":"1"},"paths":{"/{id}":{"get":{` + ok + `}}}}`: `GET /{id} does not declare its path parameter "id"`,
+		`{"openapi":"3.0.0","info":{"title":"t","version":"1"}}`:                                        `Object has missing required properties (["paths"])`,
+		operation(`"responses":{"200":{"description":"ok","content":{"text/plain":null}}}`):             `[Path '/paths/~1a~1{id}/get/responses/200/content/text~1plain'] Instance type (null) does not match any allowed primitive type (allowed: ["object"])`,
+		`{"openapi":"3.1.0","info":{"title":"t","version":"1"}}`:                                        "",
+		`{"openapi":"3.0.0","info":{"title":"t"},"paths":{}}`:                                           `[Path '/info'] Object has missing required properties (["version"])`,
+		`{"openapi":"3.0.0","info":{"title":"t","version":"1"},"paths":{"a":{}}}`:                       `[Path '/paths'] Invalid propertyName 'a'`,
+		`{"openapi":"3.0.0","info":{"title":"t","version":"1"},"paths":{},"components":{"securitySchemes":{"k":{"type":"apiKey","in":"query"}}}}`:           `[Path '/components/securitySchemes/k'] Object has missing required properties (["name"])`,
+		`{"openapi":"3.0.0","info":{"title":"t","version":"1"},"paths":{"/a":{"get":{"operationId":"x",` + ok + `},"put":{"operationId":"x",` + ok + `}}}}`: `GET /a and PUT /a have the same operationId "x"`,
+	} {
+		d, err := compile([]byte(doc))
+		if err != nil {
+			t.Errorf("%s: %v", doc, err)
+		} else if got := strings.Join(d.warnings, "|"); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", doc, got, want)
+		}
+	}
+}
+
 // A body that attacks is refused without being calculated with.
 func TestBounded(t *testing.T) {
 	doc := pets(t)

@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/perigee-gateway/perigee/shared/jsonschema"
 )
 
 // parameter is a parameter of an operation, or a header of a response.

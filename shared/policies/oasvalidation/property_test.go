@@ -608,6 +608,9 @@ func TestGenerated(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, source)
 		}
+		if len(doc.warnings) > 0 {
+			t.Fatalf("seed %d: %q\n%s", seed, doc.warnings, source)
+		}
 		for range messages {
 			if r := o.request(); !passes(t, doc, r) {
 				t.Fatalf("seed %d: a valid request is refused: %s\n%s\n%s", seed, check(t, doc, &everything, r.String()), r, source)

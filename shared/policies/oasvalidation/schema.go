@@ -1,7 +1,6 @@
 package oasvalidation
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -11,7 +10,8 @@ import (
 	"time"
 
 	"github.com/dlclark/regexp2/v2"
-	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/perigee-gateway/perigee/shared/jsonschema"
 )
 
 // side is what a schema is for: properties that are readOnly are not required of
@@ -22,50 +22,28 @@ type side struct {
 	compiler *jsonschema.Compiler
 }
 
-const documentURL = "oas:///document"
-
 // newSide transforms the document for requests, or for responses.
-func (s *source) newSide(request bool) (*side, error) {
+func (s *source) newSide(request bool) *side {
 	t := transformer{src: s, hidden: "writeOnly"}
 	if request {
 		t.hidden = "readOnly"
 	}
 	doc := t.object(s.root)
+	opts := jsonschema.Options{Dialect: jsonschema.Draft2020, Pattern: compilePattern, Formats: formats}
 	if !s.v31 {
+		opts.Dialect = jsonschema.Draft4
 		t.discriminators(doc)
 	}
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft4)
-	if s.v31 {
-		c.DefaultDraft(jsonschema.Draft2020)
-	}
-	c.AssertFormat()
-	for _, f := range formats {
-		c.RegisterFormat(f)
-	}
-	c.UseRegexpEngine(compilePattern)
-	c.UseLoader(noLoader{})
-	if err := c.AddResource(documentURL, doc); err != nil {
-		return nil, err
-	}
-	return &side{src: s, doc: doc, compiler: c}, nil
+	return &side{src: s, doc: doc, compiler: jsonschema.NewCompiler(doc, opts)}
 }
 
 // compile compiles the schema at a JSON pointer.
 func (s *side) compile(ptr string) (*jsonschema.Schema, error) {
-	u := url.URL{Fragment: ptr}
-	schema, err := s.compiler.Compile(documentURL + u.String())
+	schema, err := s.compiler.Compile(ptr)
 	if err != nil {
 		return nil, fmt.Errorf("schema %s: %w", ptr, err)
 	}
 	return schema, nil
-}
-
-// noLoader loads nothing: a document is all there is.
-type noLoader struct{}
-
-func (noLoader) Load(url string) (any, error) {
-	return nil, errors.New("reference " + url + " leaves the document")
 }
 
 // transformer makes a document JSON Schema: draft 4 of OpenAPI 3.0, which is
@@ -255,7 +233,7 @@ const patternTimeout = 100 * time.Millisecond
 
 // compilePattern compiles an ECMA 262 regular expression, in linear time where it
 // can.
-func compilePattern(src string) (jsonschema.Regexp, error) {
+func compilePattern(src string) (jsonschema.Pattern, error) {
 	if re, err := regexp.Compile(src); err == nil {
 		return re, nil
 	}

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/oasdiff/yaml"
 )
 
@@ -41,20 +41,11 @@ func parse(data []byte) (src *source, warnings []string, err error) {
 	if err := refuseExternal(root); err != nil {
 		return nil, nil, err
 	}
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromData(text)
-	if err != nil {
+	src = &source{root: root, v31: strings.HasPrefix(version, "3.1."), shapes: map[string]*shape{}}
+	if warnings, err = src.inspect(); err != nil {
 		return nil, nil, err
 	}
-	if err := doc.Validate(loader.Context, openapi3.DisableExamplesValidation(), openapi3.DisableSchemaDefaultsValidation(), openapi3.DisableSchemaPatternValidation()); err != nil {
-		warnings = append(warnings, firstLine(err.Error()))
-	}
-	return &source{root: root, v31: strings.HasPrefix(version, "3.1."), shapes: map[string]*shape{}}, warnings, nil
-}
-
-func firstLine(s string) string {
-	s, _, _ = strings.Cut(s, "\n")
-	return s
+	return src, warnings, nil
 }
 
 // refuseExternal refuses references to other files, wherever they are.
@@ -133,13 +124,32 @@ var unescapePointer = strings.NewReplacer("~1", "/", "~0", "~")
 
 // at is the object that a JSON pointer leads to.
 func (s *source) at(ptr string) (map[string]any, bool) {
+	v, _ := s.value(ptr)
+	m, ok := v.(map[string]any)
+	return m, ok
+}
+
+// value is what a JSON pointer leads to; false if it leads nowhere.
+func (s *source) value(ptr string) (any, bool) {
 	if ptr == "" {
 		return s.root, true
 	}
-	var path []string
+	v := any(s.root)
 	for name := range strings.SplitSeq(strings.TrimPrefix(ptr, "/"), "/") {
-		path = append(path, unescapePointer.Replace(percentDecode(name)))
+		name = unescapePointer.Replace(percentDecode(name))
+		ok := false
+		switch x := v.(type) {
+		case map[string]any:
+			v, ok = x[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if ok = err == nil && i >= 0 && i < len(x); ok {
+				v = x[i]
+			}
+		}
+		if !ok {
+			return nil, false
+		}
 	}
-	v, ok := lookup(s.root, path).(map[string]any)
-	return v, ok
+	return v, true
 }

@@ -128,22 +128,3 @@ func printed(v any) string {
 	}
 	return string(b)
 }
-
-// lookup returns what a path of names and indexes leads to.
-func lookup(v any, path []string) any {
-	for _, p := range path {
-		switch x := v.(type) {
-		case map[string]any:
-			v = x[p]
-		case []any:
-			i, err := strconv.Atoi(p)
-			if err != nil || i < 0 || i >= len(x) {
-				return nil
-			}
-			v = x[i]
-		default:
-			return nil
-		}
-	}
-	return v
-}
