@@ -82,8 +82,9 @@ type Config struct {
 	// ExternalAuthorization takes the verdict on client and grant from the
 	// variable oauth_external_authorization_status.
 	ExternalAuthorization bool `xml:"ExternalAuthorization,once"`
-	// GenerateErrorResponse makes the policy answer refusals itself.
-	GenerateErrorResponse *Response `xml:"GenerateErrorResponse,once"`
+	// GenerateErrorResponse makes the policy answer refusals itself, where it is
+	// enabled; the realm counts either way.
+	GenerateErrorResponse *ErrorResponse `xml:"GenerateErrorResponse,once"`
 	// GenerateResponse makes the policy answer the client itself.
 	GenerateResponse *Response `xml:"GenerateResponse,once"`
 	// GrantType is the variable of the grant type, request.formparam.grant_type by
@@ -140,10 +141,19 @@ type Number struct {
 	Text string `xml:",chardata"`
 }
 
-// Response is a <GenerateResponse> or <GenerateErrorResponse>.
+// Response is a <GenerateResponse>.
 type Response struct {
 	bundle.Pos
 	Enabled bool `xml:"enabled,attr" default:"true"`
+	// Format is XML or FORM_PARAM instead of JSON.
+	Format string `xml:"Format,once" enum:"XML,FORM_PARAM"`
+}
+
+// ErrorResponse is a <GenerateErrorResponse>.
+type ErrorResponse struct {
+	bundle.Pos
+	// Enabled is false unless it is said, other than that of GenerateResponse.
+	Enabled bool `xml:"enabled,attr"`
 	// Format is XML or FORM_PARAM instead of JSON.
 	Format string `xml:"Format,once" enum:"XML,FORM_PARAM"`
 	// Realm is that of the WWW-Authenticate header.
