@@ -1,11 +1,15 @@
 package datacapture
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
+	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/policy"
 	"github.com/perigee-gateway/perigee/shared/policy/policytest"
@@ -63,6 +67,18 @@ func TestTooMany(t *testing.T) {
 			t.Errorf("throw=%t: errors %q", throw, got)
 		}
 		fc.Release()
+	}
+}
+
+// TestUnreadable has a body that breaks off: no case can say that.
+func TestUnreadable(t *testing.T) {
+	p := policytest.Compile(t, Kind, `<DataCapture name="DC-1"><Capture><DataCollector>dc_a_string</DataCollector>
+		<Collect><Source>request</Source><JSONPayload><JSONPath>$.a</JSONPath></JSONPayload></Collect></Capture></DataCapture>`, services(t))
+	fc := policytest.Context(t, map[string][]byte{"request": []byte("POST /v1/a\nContent-Type: application/json\n")})
+	fc.Request.SetStream(io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)), -1)
+	var f *fault.Fault
+	if err := p.Run(t.Context(), fc); !errors.As(err, &f) || f.Code != "steps.datacapture.ExtractionFailure" || f.Status != 500 {
+		t.Errorf("fault is %v", err)
 	}
 }
 

@@ -21,6 +21,9 @@ func TestCases(t *testing.T) {
 		if strings.HasSuffix(t.Name(), "no_quotas") {
 			return policy.Services{}
 		}
+		if strings.HasSuffix(t.Name(), "unavailable") {
+			return policy.Services{Quotas: down{}}
+		}
 		q, _ := countertest.New(t, func() time.Time { return policytest.Now })
 		return policy.Services{Quotas: q}
 	}))

@@ -28,6 +28,7 @@
 //	context          "basepath = /v1", "pathsuffix = /x", "proxy = name", "client.ip = 10.0.0.1",
 //	                 "time = 2026-01-02T03:04:05Z" ...
 //	resources/T/N    a resource file of the bundle
+//	policies/N.xml   another policy of the bundle, which is not run
 //	want             "name = value" lines checked after the policy ran; "name" alone must be
 //	                 unset; a value json-quoted is unquoted
 //	want.request     the request afterwards, in the form of the section request
@@ -56,6 +57,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -292,7 +294,11 @@ func (r *runner) run(t *testing.T, ar *txtar.Archive) *outcome {
 
 func (r *runner) compile(t *testing.T, files map[string][]byte, problems *bundle.Problems) policy.Policy {
 	b := &bundle.Bundle{Kind: bundle.KindAPIProxy, Name: "test"}
-	for name, data := range files {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		data := files[name]
+		if strings.HasPrefix(name, "policies/") {
+			b.Policies = append(b.Policies, parsePolicy(t, name, data))
+		}
 		if rest, ok := strings.CutPrefix(name, "resources/"); ok {
 			typ, n, _ := strings.Cut(rest, "/")
 			b.Resources = append(b.Resources, &bundle.Resource{Type: typ, Name: n, File: name, Data: data})
@@ -315,6 +321,16 @@ func (r *runner) compile(t *testing.T, files map[string][]byte, problems *bundle
 	name, _ := root.Attr("name")
 	p := &bundle.Policy{Name: name, Kind: root.Name, File: "policies/policy.xml", Root: root, Enabled: true}
 	return k.Build(p, policy.NewEnv("org", "test", b, s, problems))
+}
+
+func parsePolicy(t *testing.T, file string, data []byte) *bundle.Policy {
+	t.Helper()
+	root, err := bundle.ParseXML(file, bytes.TrimRight(data, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _ := root.Attr("name")
+	return &bundle.Policy{Name: name, Kind: root.Name, File: file, Root: root, Enabled: true}
 }
 
 // Compile builds one policy from its XML with the given services, for
