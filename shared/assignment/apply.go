@@ -358,28 +358,14 @@ func copyHeaders(dst, src *message.Header, s *selection) {
 
 func copyParams(dst, src *message.Params, s *selection) {
 	if s.all {
-		for name := range src.All() {
-			dst.Del(name)
-		}
-		for name, value := range src.All() {
-			dst.Add(name, value)
-		}
+		dst.TakeAll(src)
 		return
 	}
 	for _, k := range s.keys {
-		values := src.Values(k.name)
-		if k.index > 0 {
-			if k.index <= len(values) {
-				dst.Set(k.name, values[k.index-1])
-			}
-			continue
-		}
-		if values == nil {
-			continue
-		}
-		dst.Del(k.name)
-		for _, v := range values {
-			dst.Add(k.name, v)
+		if k.index == 0 {
+			dst.Take(src, k.name)
+		} else if values := src.Values(k.name); k.index <= len(values) {
+			dst.Set(k.name, values[k.index-1])
 		}
 	}
 }

@@ -206,18 +206,21 @@ func (h *Header) All() iter.Seq2[string, string] {
 }
 
 // Names returns the distinct names in order of first appearance.
-func (h *Header) Names() []string { return distinct(h.fields, equalFold) }
+func (h *Header) Names() []string {
+	return distinct(len(h.fields), func(i int) string { return h.fields[i].Name }, equalFold)
+}
 
-func distinct(fields []Field, same func(a, b string) bool) []string {
+// distinct are the names of n fields, each once.
+func distinct(n int, name func(i int) string, same func(a, b string) bool) []string {
 	var out []string
 next:
-	for i := range fields {
-		for _, n := range out {
-			if same(n, fields[i].Name) {
+	for i := range n {
+		for _, have := range out {
+			if same(have, name(i)) {
 				continue next
 			}
 		}
-		out = append(out, fields[i].Name)
+		out = append(out, name(i))
 	}
 	return out
 }

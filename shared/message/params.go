@@ -7,8 +7,9 @@ import (
 )
 
 // Params is an ordered multimap of query or form parameters. Names compare
-// exactly. It keeps the raw text it was parsed from until something changes,
-// so an untouched query string goes out byte for byte as it came in.
+// exactly. It keeps the raw text it was parsed from: a query string that nobody
+// touched goes out byte for byte as it came in, and of one that was changed the
+// parameters that were not.
 //
 // The zero value is an empty set.
 type Params struct {
@@ -16,7 +17,13 @@ type Params struct {
 	parsed bool
 	dirty  bool
 	plus   bool // '+' stands for itself
-	fields []Field
+	fields []param
+}
+
+// param is one parameter and, until it is changed, the text it was parsed from.
+type param struct {
+	Field
+	text string
 }
 
 // ParseParams returns the parameters of raw (`a=b&c=d`, without '?'). Parsing
@@ -33,7 +40,7 @@ func (p *Params) load() {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		p.fields = append(p.fields, Field{p.unescape(name), p.unescape(value)})
+		p.fields = append(p.fields, param{Field{p.unescape(name), p.unescape(value)}, pair})
 	}
 }
 
@@ -66,7 +73,7 @@ func unescape(s string) string {
 }
 
 // Encode returns the query string: the raw text if nothing changed, otherwise
-// the parameters in order, percent-encoded.
+// the parameters in order, percent-encoded where they were changed.
 func (p *Params) Encode() string {
 	if !p.dirty {
 		return p.raw
@@ -75,6 +82,10 @@ func (p *Params) Encode() string {
 	for i, f := range p.fields {
 		if i > 0 {
 			b.WriteByte('&')
+		}
+		if f.text != "" {
+			b.WriteString(f.text)
+			continue
 		}
 		b.WriteString(escape(f.Name))
 		b.WriteByte('=')
@@ -131,7 +142,7 @@ func (p *Params) Values(name string) []string {
 func (p *Params) Add(name, value string) {
 	p.load()
 	p.dirty = true
-	p.fields = append(p.fields, Field{name, value})
+	p.fields = append(p.fields, param{Field: Field{name, value}})
 }
 
 // Set replaces every value of name by one, at the place of the first.
@@ -140,12 +151,43 @@ func (p *Params) Set(name, value string) {
 	p.dirty = true
 	for i := range p.fields {
 		if p.fields[i].Name == name {
-			p.fields[i].Value = value
+			p.fields[i].Value, p.fields[i].text = value, ""
 			p.deleteFrom(i+1, name)
 			return
 		}
 	}
-	p.fields = append(p.fields, Field{name, value})
+	p.fields = append(p.fields, param{Field: Field{name, value}})
+}
+
+// Take replaces the values of name by those that src has, as they are written
+// there; if it has none nothing changes.
+func (p *Params) Take(src *Params, name string) {
+	if !src.Has(name) {
+		return
+	}
+	p.Del(name)
+	for _, f := range src.fields {
+		if f.Name == name {
+			p.take(src, f)
+		}
+	}
+}
+
+// TakeAll is Take for every name that src has.
+func (p *Params) TakeAll(src *Params) {
+	for _, name := range src.Names() {
+		p.Del(name)
+	}
+	for _, f := range src.fields {
+		p.take(src, f)
+	}
+}
+
+func (p *Params) take(src *Params, f param) {
+	p.Add(f.Name, f.Value)
+	if p.plus == src.plus {
+		p.fields[len(p.fields)-1].text = f.text
+	}
 }
 
 // Del removes every value of name.
@@ -191,7 +233,7 @@ func (p *Params) Reset() {
 // Clone returns a copy that shares nothing with p.
 func (p *Params) Clone() Params {
 	c := *p
-	c.fields = append([]Field(nil), p.fields...)
+	c.fields = append([]param(nil), p.fields...)
 	return c
 }
 
@@ -210,5 +252,5 @@ func (p *Params) All() iter.Seq2[string, string] {
 // Names returns the distinct names in order of first appearance.
 func (p *Params) Names() []string {
 	p.load()
-	return distinct(p.fields, func(a, b string) bool { return a == b })
+	return distinct(len(p.fields), func(i int) string { return p.fields[i].Name }, func(a, b string) bool { return a == b })
 }
