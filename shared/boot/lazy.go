@@ -37,6 +37,7 @@ type LazyHandler struct {
 	build   func(context.Context, Config) (http.Handler, error)
 	handler atomic.Pointer[http.Handler]
 	mu      sync.Mutex
+	served  atomic.Bool // a request
 }
 
 func (l *LazyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -47,7 +48,10 @@ func (l *LazyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.ServeHTTP(w, r)
-	startup.Done()
+	// Not with the first: there its answer may still be on its way (Lambda).
+	if l.served.Swap(true) {
+		startup.Done()
+	}
 }
 
 func (l *LazyHandler) open(ctx context.Context) (http.Handler, error) {

@@ -27,7 +27,7 @@ func init() {
 	}
 }
 
-// Done says that the process has started: the collector works as usual from then
+// Done says that the process has started, its first answer is out: the collector works as usual from then
 // on. It may be called more than once.
 var Done = sync.OnceFunc(func() {
 	if own {
