@@ -14,6 +14,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/entity"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/keystore/memory"
+	"github.com/perigee-gateway/perigee/shared/oauth/oauthtest"
 	"github.com/perigee-gateway/perigee/shared/policies/verifyapikey"
 	"github.com/perigee-gateway/perigee/shared/policy"
 	"github.com/perigee-gateway/perigee/shared/policy/policytest"
@@ -32,7 +33,7 @@ func TestCases(t *testing.T) {
 			return policy.Services{Credentials: credentials.New(registry.New(store.New(away{}), nil), "org")}
 		}
 		return policy.Services{Credentials: fixture().service}
-	}))
+	}), policytest.WithMask(oauthtest.Mask))
 }
 
 // away is a store that cannot be asked.
@@ -60,7 +61,7 @@ var fixture = sync.OnceValue(func() world {
 	product := func(p *apigee.GoogleCloudApigeeV1ApiProduct) { check(r.Products.Create(ctx, p, "org", p.Name)) }
 	product(&apigee.GoogleCloudApigeeV1ApiProduct{Name: "pets", Proxies: []string{"proxy"}, Environments: []string{"test"}, ApiResources: []string{"/pets/**"}, Quota: "7"})
 	product(&apigee.GoogleCloudApigeeV1ApiProduct{Name: "elsewhere", Environments: []string{"prod"}})
-	product(&apigee.GoogleCloudApigeeV1ApiProduct{Name: "operations", OperationGroup: &apigee.GoogleCloudApigeeV1OperationGroup{
+	product(&apigee.GoogleCloudApigeeV1ApiProduct{Name: "operations", Quota: "9", QuotaInterval: "2", QuotaTimeUnit: "day", OperationGroup: &apigee.GoogleCloudApigeeV1OperationGroup{
 		OperationConfigs: []*apigee.GoogleCloudApigeeV1OperationConfig{{
 			ApiSource: "proxy", Operations: []*apigee.GoogleCloudApigeeV1Operation{{Resource: "/shops", Methods: []string{"GET"}}},
 			Quota: &apigee.GoogleCloudApigeeV1Quota{Limit: "3", Interval: "1", TimeUnit: "hour"},
