@@ -25,7 +25,7 @@ func TestParseConnections(t *testing.T) {
 		{func(e *Element, p *Problems) any { return ParseHealthMonitor(e, p) },
 			"<HealthMonitor><IsEnabled>1</IsEnabled></HealthMonitor>", "1: <HealthMonitor> has neither <TCPMonitor> nor <HTTPMonitor>"},
 		{func(e *Element, p *Problems) any { return ParseSSLInfo(e, p) },
-			"<SSLInfo><KeyStor/></SSLInfo>", "1: <KeyStor> is not an element of <SSLInfo>, did you mean <KeyStore>?"},
+			"<SSLInfo><ClientAuthEnabled>true</ClientAuthEnabled></SSLInfo>", "1: <ClientAuthEnabled> needs <KeyStore> and <KeyAlias>"},
 		{func(e *Element, p *Problems) any { return ParseAuthentication(e, p) },
 			"<Authentication><GoogleAccessToken/></Authentication>", "1: <GoogleAccessToken> has no <Scope>"},
 	} {
@@ -64,5 +64,16 @@ func TestDecodeChecks(t *testing.T) {
 	const want = `1: <Protocol> is "TLS", want TLSv1.2 or TLSv1.3`
 	if ps := decodeString(t, "<P name='p'><SSLInfo><Protocols><Protocol>TLS</Protocol></Protocols></SSLInfo></P>", &got); ps != want {
 		t.Error(ps)
+	}
+}
+
+// Apigee takes the usual misspelling of an element of SSLInfo.
+// Source: https://github.com/apigee/apigeelint/issues/437
+func TestMisspelling(t *testing.T) {
+	var ps Problems
+	ParseSSLInfo(mustParse(t, "<SSLInfo>\n<IgnoreValidationError>true</IgnoreValidationError></SSLInfo>"), &ps)
+	want := "policies/P.xml:2: warning: <IgnoreValidationError> is not an element of <SSLInfo>"
+	if got := ps.String(); ps.Err() != nil || got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -21,7 +21,7 @@ import (
 //	pos:"Name"            type Pos: where <Name> (or A>B) stands
 //	default:"text"        value when absent or empty, unless into had one;
 //	                      on a struct: of its chardata field
-//	enum:"A,B"            the only values allowed
+//	enum:"A,B"            the only values allowed; in another case with a warning
 //	ignored:"A,@b"        on a field _ struct{}: element <A> and attribute b are
 //	                      known and without effect
 //
@@ -39,8 +39,8 @@ import (
 // The types of this package (SSLInfo, Authentication, HTTPTargetConnection ...)
 // are checked as they are filled.
 //
-// An element or attribute no field names is a warning, and an error when it
-// looks like a misspelling of one that is known.
+// An element or attribute no field names is a warning, which says so when it looks
+// like a misspelling of one that is known.
 //
 // Decode panics when the type itself cannot be decoded into.
 func Decode(el *Element, into any, problems *Problems) {
@@ -253,8 +253,15 @@ func (d decoder) scalar(v reflect.Value, f *field, text string, pos Pos, what su
 		return d.empty(v, f, pos, what)
 	}
 	if f.enum != nil && !slices.Contains(f.enum, text) {
-		d.problems.Errorf(pos, "%s is %q, want %s", what, text, listOf(f.enum))
-		return false
+		i := slices.IndexFunc(f.enum, func(allowed string) bool { return strings.EqualFold(allowed, text) })
+		if i < 0 {
+			d.problems.Errorf(pos, "%s is %q, want %s", what, text, listOf(f.enum))
+			return false
+		}
+		// Edge takes type="String", Apigee X does not.
+		// Source: https://github.com/apigee/wsdl2apigee/issues/33
+		d.problems.Warnf(pos, "%s is %q, taken for %s: upper and lower case matter in Apigee X", what, text, f.enum[i])
+		text = f.enum[i]
 	}
 	if want := store(v, text); want != "" {
 		d.problems.Errorf(pos, "%s is %q, want %s", what, text, want)

@@ -143,10 +143,11 @@ func TestDecodeProblems(t *testing.T) {
 		{"", ""},
 		{"<Set type='x'><Variable>a</Variable><Group><Sub/></Group></Set>", ""},
 		{"<Set/>", "1: <Set> has no <Sub>\n1: <Set> has no <Variable>\n1: <Set> has no attribute type"},
-		{"\n<Moed/>", "2: <Moed> is not an element of <P>, did you mean <Mode>?"},
-		{"<Timeuot>1</Timeuot>", "1: <Timeuot> is not an element of <P>, did you mean <Timeout>?"},
-		{"<Timout>1</Timout>", "1: <Timout> is not an element of <P>, did you mean <Timeout>?"},
-		{"<DisplayNam/>", "1: <DisplayNam> is not an element of <P>, did you mean <DisplayName>?"},
+		{"<Mode>B</Mode>", `1: warning: <Mode> is "B", taken for b: upper and lower case matter in Apigee X`},
+		{"\n<Moed/>", "2: warning: <Moed> is not an element of <P>, did you mean <Mode>?"},
+		{"<Timeuot>1</Timeuot>", "1: warning: <Timeuot> is not an element of <P>, did you mean <Timeout>?"},
+		{"<Timout>1</Timout>", "1: warning: <Timout> is not an element of <P>, did you mean <Timeout>?"},
+		{"<DisplayNam/>", "1: warning: <DisplayNam> is not an element of <P>, did you mean <DisplayName>?"},
 		{"<timeout>1</timeout>", "1: warning: <timeout> is not an element of <P>; upper and lower case matter in <Timeout>"},
 		{"<Timeouts/>", "1: warning: <Timeouts> is not an element of <P>"},
 		{"<Ont/>", "1: warning: <Ont> is not an element of <P>"},
@@ -164,9 +165,9 @@ func TestDecodeProblems(t *testing.T) {
 		{"<Mode ref='x'>a</Mode>", "1: warning: ref is not an attribute of <Mode>"},
 		{"<Mode>a<b/></Mode>", "1: warning: <b> is not an element of <Mode>"},
 		{"<Set tpye='x' type='y'><Variable/><Group a='b'>x<Sub/></Group></Set>",
-			"1: warning: a is not an attribute of <Group>\n1: warning: text in <Group> has no effect\n1: tpye is not an attribute of <Set>, did you mean type?"},
+			"1: warning: a is not an attribute of <Group>\n1: warning: text in <Group> has no effect\n1: warning: tpye is not an attribute of <Set>, did you mean type?"},
 		{"<Set type='y'><Variable/><Vaule>1</Vaule>\n<Value/><Value/>\n<Name/><Group/><Group><Sub/></Group></Set>",
-			"1: <Vaule> is not an element of <Set>, did you mean <Value>?\n2: second <Value> in <Set>\n3: warning: <Name> is not an element of <Set>\n3: warning: second <Group> in <Set>, both count"},
+			"1: warning: <Vaule> is not an element of <Set>, did you mean <Value>?\n2: second <Value> in <Set>\n3: warning: <Name> is not an element of <Set>\n3: warning: second <Group> in <Set>, both count"},
 	} {
 		var got config
 		problems := decodeString(t, "<P name='P'>"+c.body+"</P>", &got)

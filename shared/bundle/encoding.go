@@ -9,6 +9,8 @@ import (
 	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/htmlindex"
 )
 
 var declaredEncoding = sync.OnceValue(func() *regexp.Regexp {
@@ -19,8 +21,10 @@ var declaredEncoding = sync.OnceValue(func() *regexp.Regexp {
 // is not compiled, which would be in the first request's way.
 var usual = [][]byte{[]byte(`<?xml version="1.0" encoding="UTF-8" standalone="yes"?>`), []byte(`<?xml version="1.0" encoding="UTF-8"?>`)}
 
-// toUTF8 decodes UTF-8, UTF-16 (by byte order mark or by the look of "<?") and
-// ISO-8859-1 or US-ASCII by declaration.
+// toUTF8 decodes UTF-8, UTF-16 (by byte order mark or by the look of "<?"), and by
+// declaration whatever else the XML parsers of Java read. A declaration of UTF-16
+// on text of single bytes is not believed: the file was converted and only its
+// first line was not.
 func toUTF8(data []byte) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
@@ -35,12 +39,16 @@ func toUTF8(data []byte) ([]byte, error) {
 		return fromUTF16(data, binary.BigEndian)
 	}
 	switch name := declared(data); name {
-	case "", "utf-8", "utf8", "us-ascii", "ascii":
+	case "", "utf-8", "utf8", "us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be":
 		return checkUTF8(data)
-	case "iso-8859-1", "latin1", "iso_8859-1":
+	case "iso-8859-1", "latin1", "iso_8859-1": // not windows-1252, which it is on the Web
 		return fromLatin1(data), nil
 	default:
-		return nil, fmt.Errorf("encoding %q is not supported", name)
+		enc, err := htmlindex.Get(name)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %q is not supported", name)
+		}
+		return enc.NewDecoder().Bytes(data)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"path"
 	"slices"
 	"strings"
 )
@@ -41,7 +42,10 @@ func assemble(kind Kind, files []file, problems Problems) (*Bundle, error) {
 type loader struct {
 	*Bundle
 	problems Problems
+	unread   []error // of files beside the folders
 }
+
+func isXML(name string) bool { return strings.EqualFold(path.Ext(name), ".xml") }
 
 // file puts one file where its folder says.
 func (l *loader) file(f file) {
@@ -61,7 +65,7 @@ func (l *loader) file(f file) {
 	switch {
 	case !known:
 		l.problems.Warnf(Pos{File: f.name}, "%s is not a folder of %s, the file is ignored", folder, l.Kind.Folder())
-	case strings.Contains(rest, "/") || !strings.HasSuffix(rest, ".xml"):
+	case strings.Contains(rest, "/") || !isXML(rest):
 		l.problems.Warnf(Pos{File: f.name}, "only XML files directly in %s count, the file is ignored", folder)
 	default:
 		l.xml(f, folder, want)
@@ -116,12 +120,12 @@ func (l *loader) xml(f file, folder, want string) {
 // descriptor reads a file beside the folders; those that are no descriptor
 // (README.md, pom.xml) do not matter.
 func (l *loader) descriptor(f file) {
-	if !strings.HasSuffix(f.name, ".xml") {
+	if !isXML(f.name) {
 		return
 	}
 	root, err := ParseXML(f.name, f.data)
 	if err != nil {
-		l.problems.Add(Pos{File: f.name}, err)
+		l.unread = append(l.unread, err)
 		return
 	}
 	if root.Name != string(l.Kind) {
@@ -205,9 +209,25 @@ func boolAttr(el *Element, name string, into *bool, problems *Problems) {
 	*into = b
 }
 
+// checkUnread reports XML beside the folders that cannot be read: as an error if
+// the descriptor may be among it.
+func (l *loader) checkUnread() {
+	for _, err := range l.unread {
+		if l.Descriptor == nil {
+			l.problems.Add(Pos{}, err)
+			continue
+		}
+		for _, p := range err.(Problems) {
+			l.problems.Warnf(p.Pos, "%s", p.Message)
+		}
+	}
+}
+
 // check looks at the bundle as a whole.
 func (l *loader) check() {
 	l.checkCounts()
+	l.checkUnread()
+	l.checkFileNames()
 	unique(&l.problems, "policy", l.Policies, func(p *Policy) (string, Pos) { return p.Name, p.Pos() })
 	unique(&l.problems, "ProxyEndpoint", l.Proxies, func(p *ProxyEndpoint) (string, Pos) { return p.Name, p.Pos })
 	unique(&l.problems, "TargetEndpoint", l.Targets, func(t *TargetEndpoint) (string, Pos) { return t.Name, t.Pos })
@@ -240,6 +260,19 @@ func unique[T any](problems *Problems, what string, list []T, key func(T) (strin
 			continue
 		}
 		first[name] = pos
+	}
+}
+
+// checkFileNames warns of policies in files of other names, which Apigee Edge takes
+// and Apigee X refuses.
+//
+// Source: https://github.com/apigee/wsdl2apigee/issues/33
+func (l *loader) checkFileNames() {
+	for _, p := range l.Policies {
+		base := path.Base(p.File)
+		if name := strings.TrimSuffix(base, path.Ext(base)); p.Name != "" && name != p.Name {
+			l.problems.Warnf(p.Pos(), "policy %q is in a file of another name: Apigee X wants it in policies/%s.xml", p.Name, p.Name)
+		}
 	}
 }
 

@@ -131,12 +131,15 @@ func TestParseXMLRefuses(t *testing.T) {
 
 func TestParseXMLEncodings(t *testing.T) {
 	const body = "<a b='ü'>é</a>"
+	cp1252 := "<?xml version=\"1.0\" encoding=\"Windows-1252\" standalone='yes'?><a b='\xfc'>\xe9</a>"
 	latin1 := "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a b='\xfc'>\xe9</a>"
 	for name, doc := range map[string][]byte{
 		"utf-8":              []byte(body),
 		"utf-8 bom":          []byte("\ufeff" + body),
 		"utf-8 declared":     []byte("<?xml version='1.0' encoding='utf-8'?>" + body),
 		"iso-8859-1":         []byte(latin1),
+		"windows-1252":       []byte(cp1252),
+		"utf-16 in one byte": []byte("<?xml version='1.0' encoding='utf-16'?>" + body),
 		"utf-16le bom":       append([]byte("\xff\xfe"), utf16Bytes(body, binary.LittleEndian)...),
 		"utf-16be bom":       append([]byte("\xfe\xff"), utf16Bytes(body, binary.BigEndian)...),
 		"utf-16le":           utf16Bytes("<?xml version='1.0' encoding='UTF-16'?>"+body, binary.LittleEndian),
@@ -149,6 +152,16 @@ func TestParseXMLEncodings(t *testing.T) {
 		}
 		if b, _ := el.Attr("b"); b != "ü" || el.Text != "é" {
 			t.Errorf("%s: %q %q", name, b, el.Text)
+		}
+	}
+}
+
+// Bytes 80 to 9f are letters and signs in windows-1252, controls in ISO-8859-1.
+func TestParseXMLWindows(t *testing.T) {
+	for name, want := range map[string]string{"windows-1252": "€", "iso-8859-1": "\u0080"} {
+		el, err := ParseXML("f.xml", []byte("<?xml version='1.0' encoding='"+name+"'?><a>\x80</a>"))
+		if err != nil || el.Text != want {
+			t.Errorf("%s: %v %v", name, el, err)
 		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // Limits bounds what is read. Zero fields take the values of DefaultLimits.
@@ -312,6 +315,15 @@ func openZip(data []byte, limits Limits) (*zip.Reader, error) {
 		return nil, fmt.Errorf("zip has more than %d files", limits.Files)
 	}
 	names, total := make(map[string]bool, len(zr.File)), uint64(0)
+	folders := make(map[string]bool)
+	zr.File = slices.DeleteFunc(zr.File, func(f *zip.File) bool {
+		if tidy(f) {
+			return true
+		}
+		again := folders[f.Name] // harmless, and the reader does not take it
+		folders[f.Name] = f.Mode().IsDir()
+		return again
+	})
 	for _, f := range zr.File {
 		if fault := entryFault(f, limits); fault != "" {
 			return nil, fmt.Errorf("zip entry %q %s", f.Name, fault)
@@ -326,6 +338,26 @@ func openZip(data []byte, limits Limits) (*zip.Reader, error) {
 		}
 	}
 	return zr, nil
+}
+
+// tidy puts the name of a zip entry as zip files have them, where an archiver did
+// not: with / for Windows' \, without ./ before it, in UTF-8. It says whether
+// nothing is left: ./ itself.
+func tidy(f *zip.File) (empty bool) {
+	if f.NonUTF8 && !utf8.ValidString(f.Name) { // MS-DOS's code page, APPNOTE.TXT appendix D
+		if name, err := charmap.CodePage437.NewDecoder().String(f.Name); err == nil {
+			f.Name = name
+		}
+	}
+	f.Name = strings.ReplaceAll(f.Name, `\`, "/")
+	if f.Mode().IsDir() && !strings.HasSuffix(f.Name, "/") {
+		f.Name += "/"
+	}
+	dotted := strings.HasPrefix(f.Name, "./")
+	for strings.HasPrefix(f.Name, "./") {
+		f.Name = strings.TrimLeft(f.Name[2:], "/")
+	}
+	return dotted && f.Name == ""
 }
 
 // entryFault says why a zip entry is refused, or "".

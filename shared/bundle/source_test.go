@@ -80,6 +80,34 @@ func TestLoadZipEmptyFolder(t *testing.T) {
 	}
 }
 
+// What archivers of Windows, macOS and Java make of a folder.
+func TestLoadZipArchivers(t *testing.T) {
+	data := fmt.Sprintf(tinyProxy, "/a")
+	for name, entries := range map[string][]entry{
+		"backslashes":          {{name: `apiproxy\proxies\default.xml`, data: data}, {name: `apiproxy\resources\jsc\lib\a.js`, data: "1"}},
+		"backslash folders":    {{name: `apiproxy\`}, {name: `apiproxy\proxies\`}, {name: `apiproxy\proxies\default.xml`, data: data}, {name: `apiproxy\resources\jsc\lib\a.js`, data: "1"}},
+		"dot":                  {{name: "./"}, {name: "./apiproxy/"}, {name: "./apiproxy/proxies/default.xml", data: data}, {name: "./apiproxy/resources/jsc/lib/a.js", data: "1"}},
+		"folder without slash": {{name: "apiproxy", mode: fs.ModeDir | 0o755}, {name: "apiproxy/proxies/default.xml", data: data}, {name: "apiproxy/resources/jsc/lib/a.js", data: "1"}},
+		"folders twice":        {{name: "apiproxy/"}, {name: "apiproxy/"}, {name: "apiproxy/proxies/default.xml", data: data}, {name: "apiproxy/resources/jsc/lib/a.js", data: "1"}},
+		"macOS":                {{name: "apiproxy/proxies/default.xml", data: data}, {name: "apiproxy/resources/jsc/lib/a.js", data: "1"}, {name: "apiproxy/.DS_Store", data: "\x00"}, {name: "__MACOSX/apiproxy/._proxies", data: "\x00"}, {name: "apiproxy/proxies/._default.xml", data: "\x00"}},
+		"code page 437":        {{name: "apiproxy/proxies/default.xml", data: data}, {name: "apiproxy/resources/jsc/lib/a.js", data: "1"}, {name: "apiproxy/resources/jsc/\x81.js", data: "1"}},
+		"project":              {{name: "my-proxy-main/README.md", data: "x"}, {name: "my-proxy-main/apiproxy/proxies/default.xml", data: data}, {name: "my-proxy-main/apiproxy/resources/jsc/lib/a.js", data: "1"}, {name: "my-proxy-main/pom.xml", data: "<project/>"}},
+		"extension":            {{name: "apiproxy/proxies/default.XML", data: data}, {name: "apiproxy/resources/jsc/lib/a.js", data: "1"}},
+	} {
+		b, err := LoadZip(zipOf(t, entries...), Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if b.Proxy("default") == nil || b.Resource("jsc", "lib/a.js") == nil || len(b.Warnings) > 0 {
+			t.Errorf("%s: %v %v", name, b.Proxies, b.Warnings)
+		}
+		if name == "code page 437" && b.Resource("jsc", "ü.js") == nil {
+			t.Errorf("%s: %v", name, b.Resources[1].Name)
+		}
+	}
+}
+
 func TestLoadZipRefuses(t *testing.T) {
 	bomb := entry{name: "apiproxy/resources/jsc/a.js", data: strings.Repeat("a", 2<<20)}
 	small := Limits{TotalBytes: 1000, FileBytes: 500, Files: 4}
@@ -94,7 +122,9 @@ func TestLoadZipRefuses(t *testing.T) {
 		"parent":       {zipOf(t, entry{name: "apiproxy/../../x"}), Limits{}, `zip entry "apiproxy/../../x" has a name that is not a plain relative path`},
 		"absolute":     {zipOf(t, entry{name: "/apiproxy/x"}), Limits{}, `zip entry "/apiproxy/x" has a name that is not a plain relative path`},
 		"drive":        {zipOf(t, entry{name: "C:/apiproxy/x"}), Limits{}, `zip entry "C:/apiproxy/x" has a name that is not a plain relative path`},
-		"backslash":    {zipOf(t, entry{name: `apiproxy\x`}), Limits{}, `zip entry "apiproxy\\x" has a name that is not a plain relative path`},
+		"backslash":    {zipOf(t, entry{name: `apiproxy\..\..\x`}), Limits{}, `zip entry "apiproxy/../../x" has a name that is not a plain relative path`},
+		"dot, parent":  {zipOf(t, entry{name: "./../x"}), Limits{}, `zip entry "../x" has a name that is not a plain relative path`},
+		"dot, root":    {zipOf(t, entry{name: ".//x/./y"}), Limits{}, `zip entry "x/./y" has a name that is not a plain relative path`},
 		"dot":          {zipOf(t, entry{name: "apiproxy/./x"}), Limits{}, `zip entry "apiproxy/./x" has a name that is not a plain relative path`},
 		"empty name":   {zipOf(t, entry{name: ""}), Limits{}, `zip entry "" has a name that is not a plain relative path`},
 		"symlink":      {zipOf(t, entry{name: "apiproxy/x", data: "/etc/passwd", mode: fs.ModeSymlink | 0o777}), Limits{}, `zip entry "apiproxy/x" is a symbolic link or a special file`},

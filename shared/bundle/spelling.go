@@ -2,15 +2,18 @@ package bundle
 
 import "strings"
 
-// UnknownElement reports that c is not an element of parent: an error when it
-// looks like a misspelling of one of known, else a warning.
+// UnknownElement reports that c is not an element of parent, and which of known it
+// seems to misspell. Apigee ignores such elements (IgnoreValidationError in an
+// SSLInfo is the usual one), so that they are warnings.
+//
+// Source: https://github.com/apigee/apigeelint/issues/437
 func (ps *Problems) UnknownElement(c, parent *Element, known []string) {
 	near, same := nearest(c.Name, known)
 	switch {
 	case same:
 		ps.Warnf(c.Pos, "<%s> is not an element of <%s>; upper and lower case matter in <%s>", c.Name, parent.Name, near)
 	case near != "":
-		ps.Errorf(c.Pos, "<%s> is not an element of <%s>, did you mean <%s>?", c.Name, parent.Name, near)
+		ps.Warnf(c.Pos, "<%s> is not an element of <%s>, did you mean <%s>?", c.Name, parent.Name, near)
 	default:
 		ps.Warnf(c.Pos, "<%s> is not an element of <%s>", c.Name, parent.Name)
 	}
@@ -25,7 +28,7 @@ func (d decoder) unknownAttr(el *Element, name string, known []string) {
 	}
 	near, same := nearest(name, known)
 	if near != "" && !same {
-		d.problems.Errorf(el.Pos, "%s is not an attribute of <%s>, did you mean %s?", name, el.Name, near)
+		d.problems.Warnf(el.Pos, "%s is not an attribute of <%s>, did you mean %s?", name, el.Name, near)
 		return
 	}
 	d.problems.Warnf(el.Pos, "%s is not an attribute of <%s>", name, el.Name)
