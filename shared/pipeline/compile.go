@@ -55,6 +55,10 @@ func newCompiler(b *bundle.Bundle, opts *Options, problems *bundle.Problems) *co
 }
 
 func (c *compiler) compilePolicies(kinds policy.Kinds) {
+	attached := make(map[string]bool, len(c.b.Policies))
+	for s := range c.b.Steps() {
+		attached[s.Name] = true
+	}
 	for _, p := range c.b.Policies {
 		k, ok := kinds[p.Kind]
 		if !ok {
@@ -62,12 +66,14 @@ func (c *compiler) compilePolicies(kinds policy.Kinds) {
 			continue
 		}
 		s := step{name: p.Name, kind: p.Kind, continueOnError: p.ContinueOnError}
+		c.env.Idle = !p.Enabled || !attached[p.Name]
 		s.policy = k.Build(p, c.env)
 		if !p.Enabled {
 			s.policy = nil
 		}
 		c.policies[p.Name] = s
 	}
+	c.env.Idle = false
 }
 
 func (c *compiler) compileTargets() {

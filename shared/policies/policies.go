@@ -140,7 +140,7 @@ var All = []policy.Kind{
 
 // Refused is every policy of Apigee that perigee knows and does not run, or only
 // where the host has a Java virtual machine. A bundle that holds one is refused with
-// the reason, never deployed without it.
+// the reason, never deployed without it, unless the policy never runs.
 var Refused = []policy.Kind{
 	policy.Refuse("ConnectorCallout", noExtensions),
 	policy.Refuse("DeleteOAuthV1Info", noOAuthV1),

@@ -70,7 +70,7 @@ const head = `# Policies
 
 Elements are those of Apigee's XSD that the policy knows, of all it lists; where there
 is no XSD, of those that the documentation's tables have (shared/policies/testdata/elements). An element that a policy does not know is a warning when
-a bundle is imported, or an error when it looks misspelt: none is ignored without a
+a bundle is imported, with what was meant when it looks misspelt: none is ignored without a
 word. Cases are txtar files, each with real XML and exact results.
 
 | policy | package | status | elements | cases | benchmark | what it does |

@@ -25,6 +25,10 @@ type Env struct {
 	Policy *bundle.Policy
 	Pos    bundle.Pos
 
+	// Idle says that the policy being compiled never runs: no step names it, or it
+	// is not enabled.
+	Idle bool
+
 	problems          *bundle.Problems
 	request, response bool // some step touches the body
 }
@@ -43,6 +47,16 @@ func (e *Env) Name() string { return e.Policy.Name }
 // Errorf reports a problem at pos that refuses the deployment. A zero pos is
 // the policy's root element.
 func (e *Env) Errorf(pos bundle.Pos, format string, args ...any) {
+	e.problems.Errorf(e.at(pos), format, args...)
+}
+
+// Lackf reports something of Apigee that this gateway does not have. That refuses
+// the deployment, unless the policy never runs.
+func (e *Env) Lackf(pos bundle.Pos, format string, args ...any) {
+	if e.Idle {
+		e.problems.Warnf(e.at(pos), format+" (it never runs, so that the bundle is deployed all the same)", args...)
+		return
+	}
 	e.problems.Errorf(e.at(pos), format, args...)
 }
 
@@ -117,6 +131,9 @@ func (e *Env) note(v flow.Var) {
 // of the response: the pipeline then buffers it. Var, Template and Condition
 // say so by themselves.
 func (e *Env) UsesContent(request, response bool) {
+	if e.Idle {
+		return
+	}
 	e.request = e.request || request
 	e.response = e.response || response
 }

@@ -62,11 +62,11 @@ func Define[C any](name string, newPolicy func(c *C, env *Env) (Policy, error)) 
 	}}
 }
 
-// Refuse returns a Kind that is known but not run: every bundle that holds one
+// Refuse returns a Kind that is known but not run: every bundle that would run one
 // is refused with the reason.
 func Refuse(name, reason string) Kind {
 	return Kind{Name: name, build: func(p *bundle.Policy, env *Env) Policy {
-		env.problems.Errorf(p.Pos(), "<%s>: %s", name, reason)
+		env.Lackf(p.Pos(), "<%s>: %s", name, reason)
 		return nil
 	}}
 }
@@ -75,12 +75,12 @@ func Refuse(name, reason string) Kind {
 const NoJVM = "it needs a Java virtual machine, which this gateway does not have"
 
 // OnJVM returns a Kind that Services.JVM runs. Where there is none every bundle
-// that holds one is refused; what returns what in the policy it is that needs Java,
+// that would run one is refused; what returns what in the policy it is that needs Java,
 // as in "class com.example.A of java://a.jar".
 func OnJVM(name string, what func(root *bundle.Element) string) Kind {
 	return Kind{Name: name, build: func(p *bundle.Policy, env *Env) Policy {
 		if env.JVM == nil {
-			env.problems.Errorf(p.Pos(), "<%s> %s: %s", name, what(p.Root), NoJVM)
+			env.Lackf(p.Pos(), "<%s> %s: %s", name, what(p.Root), NoJVM)
 			return nil
 		}
 		env.UsesContent(true, true)

@@ -112,7 +112,7 @@ func validator(r Resource, env *policy.Env) (policy.Policy, error) {
 		return nil, nil
 	}
 	if env.JVM == nil {
-		env.Errorf(r.Pos, "MessageValidation %s: <ResourceURL> %s: %s", env.Name(), r.URL, policy.NoJVM)
+		env.Lackf(r.Pos, "MessageValidation %s: <ResourceURL> %s: %s", env.Name(), r.URL, policy.NoJVM)
 		return nil, nil
 	}
 	return env.JVM.Compile(env.Policy, env.Resource)
