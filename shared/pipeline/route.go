@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/perigee-gateway/perigee/shared/condition"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
@@ -35,20 +38,42 @@ func (e *Endpoint) chooseRoute(fc *flow.Context) (*targetEndpoint, error) {
 }
 
 // nullRoute makes the response of a call without target: what the request flow
-// put into a response, or else an empty 200, with the request's content if a
-// policy wrote one.
-func nullRoute(fc *flow.Context) {
+// put into a response, or else the request's headers and content as the policies
+// left them, with status 200. Proxies remove the headers again, see
+// AM-Clean-Request-Headers-From-Response in Google's samples; those with the
+// caller's credentials are not given back here.
+//
+// Source: https://github.com/GoogleCloudPlatform/apigee-samples (data-deidentification, "a loopback proxy")
+func (e *Endpoint) nullRoute(fc *flow.Context) error {
 	if fc.Response != nil {
-		return
+		return nil
 	}
-	resp := fc.NewResponse()
-	if !fc.Request.Changed() {
-		return
-	}
-	if body, err := fc.Request.Content(); err == nil && len(body) > 0 {
-		resp.SetContent(body)
-		if ct := fc.Request.Header.Get("Content-Type"); ct != "" {
-			resp.Header.Set("Content-Type", ct)
+	resp, req := fc.NewResponse(), fc.Request
+	for name, value := range req.Header.All() {
+		if reflected(name) {
+			resp.Header.Add(name, value)
 		}
 	}
+	if e.streaming && req.Streaming() {
+		return nil // nobody read it, and it may be endless
+	}
+	body, err := req.Content()
+	if err != nil {
+		return bodyFault(err, false)
+	}
+	if len(body) > 0 {
+		resp.SetContent(body)
+	}
+	return nil
+}
+
+// notReflected are headers of a request that its reflection does not have: those of
+// the connection and of the body's form, which is reflected decoded, and credentials.
+var notReflected = []string{
+	"Authorization", "Connection", "Content-Encoding", "Content-Length", "Cookie", "Expect", "Keep-Alive",
+	"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+func reflected(header string) bool {
+	return !slices.ContainsFunc(notReflected, func(name string) bool { return strings.EqualFold(name, header) })
 }

@@ -45,7 +45,9 @@ func (e *Endpoint) run(ctx context.Context, fc *flow.Context) *message.Message {
 				return e.fail(ctx, fc, err, te)
 			}
 		} else if fc.Answered() == flow.NoAnswer {
-			nullRoute(fc)
+			if err := e.nullRoute(fc); err != nil {
+				return e.fail(ctx, fc, err, nil)
+			}
 		}
 	} else if fc.Resume() != "" {
 		if te := e.storingTarget(fc); te != nil {
