@@ -16,6 +16,7 @@ import (
 var limits = map[string]policy.Limits{
 	"blocked":          {Monetized: true, Blocked: "mint.service.subscription_not_found_for_developer"},
 	"blocked-response": {Monetized: true, Blocked: "mint.service.subscription_not_found_for_developer"},
+	"blocked-changes":  {Monetized: true, Blocked: "mint.service.subscription_not_found_for_developer"},
 	"blocked-default":  {Monetized: true, Blocked: "mint.service.developer_usage_exceeds_balance", Subscribed: true, Balance: "0.00", Currency: "USD", Product: "gold"},
 	"allowed": {Monetized: true, Subscribed: true, Balance: "20.00", Currency: "USD", Product: "gold",
 		Start: time.UnixMilli(1700000000000), End: time.UnixMilli(1800000000000)},
