@@ -138,7 +138,11 @@ func encryptions(t *testing.T, content string) []encryption {
 			map[string]string{"k": read(t, file+".pub.pem"), "private.k": read(t, file+".pem")}, public(key), key,
 		})
 	}
-	return out
+	key := private(t, "rsa.pem")
+	return append(out, encryption{ // to a certificate, and from a key behind a password
+		"RSA-OAEP-256", `<PublicKey><Certificate ref="cert"/></PublicKey>`, `<PrivateKey><Value ref="private.k"/><Password ref="private.pw"/></PrivateKey>`,
+		map[string]string{"cert": read(t, "rsa.crt"), "private.k": read(t, "rsa-encrypted.pem"), "private.pw": "secret99"}, public(key), key,
+	})
 }
 
 func TestEncryptions(t *testing.T) {

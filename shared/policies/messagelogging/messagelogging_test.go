@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perigee-gateway/perigee/shared/bundle"
 	"github.com/perigee-gateway/perigee/shared/fault"
 	"github.com/perigee-gateway/perigee/shared/flow"
 	"github.com/perigee-gateway/perigee/shared/policy"
@@ -93,6 +94,10 @@ func TestWritten(t *testing.T) {
 			"projects/p/logs/a%2Fb ALERT api 2026-04-01T12:00:00Z map[] \"[1]\"\n"},
 		{"delimiters", `<CloudLogging><LogName>folders/1/logs/l</LogName><Message variablePrefix="@" variableSuffix="#">{a} @request.verb#</Message></CloudLogging><logLevel>ERROR</logLevel>`,
 			"folders/1/logs/l ERROR api 2026-04-01T12:00:00Z map[] \"{a} GET\"\n"},
+		{"template", `<CloudLogging><LogName>projects/p/logs/l</LogName><Message contentType="application/json" template="template://call.json">unread</Message></CloudLogging>`,
+			"projects/p/logs/l INFO api 2026-04-01T12:00:00Z map[] map[verb:GET]\n"},
+		{"syslog template", `<Syslog><Message template="template://call.json"/></Syslog><BufferMessage>true</BufferMessage>`,
+			"localhost:514 tcp=false tls=false\n{\"verb\": \"GET\"}\n"},
 		{"syslog", `<Syslog><Message>[tag="{organization.name}.{environment.name}"] {request.queryparam.id}</Message><Host>logs.example.com</Host></Syslog>`,
 			"logs.example.com:514 tcp=false tls=false\n[tag=\"org.test\"] 7\n"},
 		{"syslog header", `<Syslog><Message>m</Message><Host>h</Host><Port>6514</Port><Protocol>TCP</Protocol><FormatMessage>true</FormatMessage><SSLInfo><Enabled>true</Enabled></SSLInfo></Syslog>`,
@@ -110,7 +115,8 @@ func TestWritten(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := new(outlet)
-			p := policytest.Compile(t, Kind, `<MessageLogging name="ML-1">`+c.xml+`</MessageLogging>`, services(o))
+			p := policytest.Compile(t, Kind, `<MessageLogging async="true" continueOnError="true" enabled="true" name="ML-1"><DisplayName>Log</DisplayName><Properties/>`+c.xml+`</MessageLogging>`,
+				services(o), &bundle.Resource{Type: "template", Name: "call.json", Data: []byte(`{"verb": "{request.verb}"}`)})
 			before := o.Len()
 			if err := p.Run(t.Context(), fc); err != nil {
 				t.Fatal(err)
