@@ -20,6 +20,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/integration"
 	"github.com/perigee-gateway/perigee/shared/keystore"
 	"github.com/perigee-gateway/perigee/shared/logfile"
+	"github.com/perigee-gateway/perigee/shared/monetization"
 	"github.com/perigee-gateway/perigee/shared/oauth"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policies"
@@ -160,6 +161,7 @@ func offered(pool *target.Pool, p place) policy.Services {
 		Caches: (*cache.Caches)(nil), Quotas: (*counter.Quotas)(nil),
 		Logs: (*cloudlogging.Writer)(nil), Syslog: syslogOver(pool, slog.Default()), Publisher: (*pubsub.Publisher)(nil),
 		Analytics: (*analytics.Recorder)(nil), Collectors: p.collectors,
+		Monetization: (*monetization.Service)(nil),
 		Integrations: (*integration.Service)(nil), GRPC: (*grpccallout.Client)(nil),
 	}
 	if p.files {

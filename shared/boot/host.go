@@ -27,6 +27,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/keystore/local"
 	memorykeys "github.com/perigee-gateway/perigee/shared/keystore/memory"
 	"github.com/perigee-gateway/perigee/shared/keystore/secretmanager"
+	"github.com/perigee-gateway/perigee/shared/monetization"
 	"github.com/perigee-gateway/perigee/shared/oauth"
 	"github.com/perigee-gateway/perigee/shared/pipeline"
 	"github.com/perigee-gateway/perigee/shared/policies"
@@ -51,15 +52,16 @@ type Host struct {
 	Keystore    *keystore.Store
 	Log         *slog.Logger
 
-	keys        *keystore.Cached
-	credentials *credentials.Service
-	oauth       *oauth.Service
-	tokens      *googletoken.Source
-	kinds       policy.Kinds
-	cipher      *vault.Cipher
-	outlets     outlets
-	recorder    *analytics.Recorder
-	gateway     func() *gateway.Gateway
+	keys         *keystore.Cached
+	credentials  *credentials.Service
+	monetization *monetization.Service
+	oauth        *oauth.Service
+	tokens       *googletoken.Source
+	kinds        policy.Kinds
+	cipher       *vault.Cipher
+	outlets      outlets
+	recorder     *analytics.Recorder
+	gateway      func() *gateway.Gateway
 	// telemetry is nil unless OpenTelemetry or Prometheus is to be told.
 	telemetry func() *telemetry.Telemetry
 	told      atomic.Pointer[telemetry.Telemetry] // what telemetry gave, once it was asked
@@ -90,6 +92,7 @@ func Open(ctx context.Context, c Config) (*Host, error) {
 	h.Deployments = deployment.New(h.Registry)
 	h.keys = keystore.NewCached(h.Keystore, h.aliases)
 	h.credentials = credentials.New(h.Registry, c.Organization)
+	h.monetization = monetization.New(h.Registry, c.Organization)
 	h.oauth = oauth.New(h.Registry, h.credentials, c.Organization)
 	h.tokens = googletoken.New(googletoken.Options{})
 	h.outlets = newOutlets(c, h.tokens, log)
@@ -261,6 +264,7 @@ func (h *Host) services(env string, config func() *entity.Config) *services {
 		GRPC:         grpccallout.New(s.pool, targetServers(config)),
 		Integrations: integration.New(integration.Options{Send: s.pool.Send, Tokens: h.tokens, Project: h.project()}),
 		Analytics:    h.recorder,
+		Monetization: h.monetization,
 	}
 	h.outlets.offer(&s.Services, s.pool, h.Log)
 	return s
@@ -315,6 +319,7 @@ func (h *Host) changed(old, stamp *entity.Stamp) {
 	if old.Revoked != stamp.Revoked {
 		h.credentials.Drop()
 		h.oauth.Drop()
+		h.monetization.Drop()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

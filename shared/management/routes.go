@@ -292,6 +292,26 @@ var routes = []route{
 	{method: "PUT", pattern: appGroupPath, permission: "appgroups.update", role: Developer, handle: updateAppGroup},
 	{method: "DELETE", pattern: appGroupPath, permission: "appgroups.delete", role: Developer, handle: deleteAppGroup},
 
+	// What developers and app groups have bought.
+	{method: "GET", pattern: developerPath + "/balance", permission: "developerbalances.get", role: Viewer, handle: getBalance},
+	{method: "POST", pattern: developerPath + "/balance:adjust", permission: "developerbalances.adjust", role: Admin, handle: adjustBalance},
+	{method: "POST", pattern: developerPath + "/balance:credit", permission: "developerbalances.update", role: Admin, handle: creditBalance},
+	{method: "GET", pattern: developerPath + "/monetizationConfig", permission: "developermonetizationconfigs.get", role: Viewer, handle: getBilling},
+	{method: "PUT", pattern: developerPath + "/monetizationConfig", permission: "developermonetizationconfigs.update", role: Admin, handle: updateBilling},
+	{method: "GET", pattern: developerPath + "/subscriptions", permission: "developersubscriptions.list", role: Viewer, handle: listDeveloperSubscriptions},
+	{method: "POST", pattern: developerPath + "/subscriptions", permission: "developersubscriptions.create", role: Developer, handle: createSubscription},
+	{method: "GET", pattern: developerPath + "/subscriptions/{subscription}", permission: "developersubscriptions.get", role: Viewer, handle: getSubscription},
+	{method: "POST", pattern: developerPath + "/subscriptions/{subscription}:expire", permission: "developersubscriptions.update", role: Developer, handle: expireSubscription},
+	{method: "GET", pattern: appGroupPath + "/balance", permission: "appgroupbalances.get", role: Viewer, handle: getBalance},
+	{method: "POST", pattern: appGroupPath + "/balance:adjust", permission: "appgroupbalances.adjust", role: Admin, handle: adjustBalance},
+	{method: "POST", pattern: appGroupPath + "/balance:credit", permission: "appgroupbalances.update", role: Admin, handle: creditBalance},
+	{method: "GET", pattern: appGroupPath + "/monetizationConfig", permission: "appgroupmonetizationconfigs.get", role: Viewer, handle: getBilling},
+	{method: "PUT", pattern: appGroupPath + "/monetizationConfig", permission: "appgroupmonetizationconfigs.update", role: Admin, handle: updateBilling},
+	{method: "GET", pattern: appGroupPath + "/subscriptions", permission: "appgroupsubscriptions.list", role: Viewer, handle: listGroupSubscriptions},
+	{method: "POST", pattern: appGroupPath + "/subscriptions", permission: "appgroupsubscriptions.create", role: Developer, handle: createSubscription},
+	{method: "GET", pattern: appGroupPath + "/subscriptions/{subscription}", permission: "appgroupsubscriptions.get", role: Viewer, handle: getSubscription},
+	{method: "POST", pattern: appGroupPath + "/subscriptions/{subscription}:expire", permission: "appgroupsubscriptions.update", role: Developer, handle: expireSubscription},
+
 	// Apps and their keys. They come with their secrets, so that viewers do not see
 	// them.
 	{method: "GET", pattern: orgPath + "/tokens:stats", permission: "tokens.list", role: Viewer, handle: tokenStats},

@@ -210,6 +210,11 @@ func (f *filler) published() {
 	f.json("POST", "developers/bob@example.com/apps/tool", url.Values{"action": {"revoke"}}, nil)
 	f.json("POST", "developers/bob@example.com", url.Values{"action": {"inactive"}}, nil)
 	f.json("POST", "appgroups", nil, map[string]any{"name": "partners", "displayName": "Partners", "channelId": "web", "attributes": []map[string]string{{"name": "region", "value": "eu"}}})
+	for _, payer := range []string{"developers/ann@example.com", "appgroups/partners"} {
+		f.json("PUT", payer+"/monetizationConfig", nil, map[string]any{"billingType": "PREPAID"})
+		f.json("POST", payer+"/balance:credit", nil, map[string]any{"transactionAmount": map[string]any{"currencyCode": "EUR", "units": "7", "nanos": 250000000}, "transactionId": "first"})
+		f.json("POST", payer+"/subscriptions", nil, map[string]any{"apiproduct": "gold", "startTime": "1800000000000"})
+	}
 	f.app("appgroups/partners", "kiosk", false, map[string]string{"key-of-partners-1": "secret-of-partners-1"}, "gold")
 }
 

@@ -405,6 +405,10 @@ type Limits struct {
 	// Product is the product that was bought; Balance and Currency are of a prepaid
 	// developer's wallet, or "".
 	Product, Balance, Currency string
+	// Plan is the id of the rate plan, which is in force from PlanStart to PlanEnd; a
+	// zero PlanEnd is none.
+	Plan               string
+	PlanStart, PlanEnd time.Time
 }
 
 // JVM runs what only Java can: JavaCallout, Python scripts, XSLT 2 and 3, XSD

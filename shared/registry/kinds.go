@@ -23,6 +23,7 @@ func (r *Registry) kinds() {
 	r.keyValueMaps()
 	r.resources()
 	r.publishing()
+	r.monetization()
 	r.administration()
 	r.Instances = NewKind(r, Spec[entity.Instance]{
 		Noun: "instance", Collection: "instances", Name: entity.InstanceName.Check,

@@ -54,9 +54,15 @@ func (r *Registry) publishing() {
 		Prepare: prepareRatePlan, Commit: r.commitRatePlan,
 	})
 	r.RegisterJob("developer", func(ctx context.Context, org, id string, _ []byte) error {
+		if err := r.deletePayer(ctx, org, entity.Payer{Developer: id}); err != nil {
+			return err
+		}
 		return r.deleteApps(ctx, org, Owner{Developer: id})
 	})
 	r.RegisterJob("appgroup", func(ctx context.Context, org, name string, _ []byte) error {
+		if err := r.deletePayer(ctx, org, entity.Payer{Group: name}); err != nil {
+			return err
+		}
 		return r.deleteApps(ctx, org, Owner{Group: name})
 	})
 	r.RegisterJob("apiproduct", func(ctx context.Context, org, name string, _ []byte) error {
@@ -235,8 +241,8 @@ func prepareRatePlan(id []string, old, v *apigee.GoogleCloudApigeeV1RatePlan, no
 // commitRatePlan refuses a plan of a product that does not exist, and one that
 // is published for a time for which another is.
 func (r *Registry) commitRatePlan(tx *Tx, id []string, old, v *apigee.GoogleCloudApigeeV1RatePlan) error {
-	if v == nil {
-		return nil
+	if err := renew(tx); err != nil || v == nil {
+		return err
 	}
 	if _, err := r.Products.In(tx, id[0], id[1]); err != nil {
 		return err
@@ -253,17 +259,16 @@ func (r *Registry) commitRatePlan(tx *Tx, id []string, old, v *apigee.GoogleClou
 		if err != nil {
 			return err
 		}
-		if other.Name != v.Name && other.State == "PUBLISHED" && overlap(other, v) {
+		if other.Name != v.Name && other.State == "PUBLISHED" && overlap(other.StartTime, other.EndTime, v.StartTime, v.EndTime) {
 			return entity.Errorf(entity.FailedPrecondition, "rate plan %q is published for the same time", other.Name)
 		}
 	}
 	return nil
 }
 
-// overlap reports whether there is a time at which both plans are in force; an
-// endTime of 0 is never.
-func overlap(a, b *apigee.GoogleCloudApigeeV1RatePlan) bool {
-	return (a.EndTime == 0 || b.StartTime < a.EndTime) && (b.EndTime == 0 || a.StartTime < b.EndTime)
+// overlap reports whether there is a moment in both times; an end of 0 is never.
+func overlap(start, end, otherStart, otherEnd int64) bool {
+	return (end == 0 || otherStart < end) && (otherEnd == 0 || start < otherEnd)
 }
 
 // From yields what is in the scope, beginning with the item of that name, itself

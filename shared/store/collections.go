@@ -57,6 +57,8 @@ var Collections = []Collection{
 	{Name: "credentials", Fields: []string{"org", "app"}, Doc: "whose a consumer key is: app, developer or app group, products; id: org/SHA-256 of the key"},
 	{Name: "apiproducts", Fields: []string{"org", "space"}, Doc: "an API product; id: org/name"},
 	{Name: "rateplans", Fields: []string{"org", "apiproduct", "state"}, Doc: "a rate plan of an API product; id: org/apiproduct/rateplan"},
+	{Name: "subscriptions", Fields: []string{"org", "apiproduct"}, Doc: "a developer's or app group's subscription to an API product; id: org/developer or appgroup/its id/subscription"},
+	{Name: "accounts", Fields: []string{"org"}, Doc: "billing type and prepaid balances of a developer or app group; id: org/developer or appgroup/its id"},
 	{Name: "datacollectors", Fields: []string{"org"}, Doc: "a data collector; id: org/name"},
 
 	// OAuth.

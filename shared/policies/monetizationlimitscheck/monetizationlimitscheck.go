@@ -10,7 +10,9 @@
 // Variables, where the product is monetized: mint.limitscheck.is_request_blocked,
 // .is_subscription_found, .prepaid_developer_balance, .prepaid_developer_currency,
 // .purchased_product_name, .status_message, mint.subscription_start_time_ms,
-// mint.subscription_end_time_ms.
+// mint.subscription_end_time_ms. And, which Apigee's VerifyAPIKey sets:
+// mint.mintng_is_apiproduct_monetized, also where it is not, mint.mintng_rate_plan_id,
+// mint.rateplan_start_time_ms, mint.rateplan_end_time_ms.
 //
 // Faults, which set mint.limitscheck.failed and mint.limitscheck.P.failed:
 //
@@ -21,6 +23,7 @@ package monetizationlimitscheck
 
 import (
 	"context"
+	"time"
 
 	"github.com/perigee-gateway/perigee/shared/assignment"
 	"github.com/perigee-gateway/perigee/shared/bundle"
@@ -83,6 +86,7 @@ func (s *step) Run(ctx context.Context, fc *flow.Context) error {
 	if err != nil {
 		return fault.New("mintstep.LimitsCheckFailed", 500, "Failed to check the limits of the developer").WithCause(err).Failed(s.failed...)
 	}
+	fc.Put("mint.mintng_is_apiproduct_monetized", flow.BoolValue(l.Monetized))
 	if !l.Monetized {
 		return nil
 	}
@@ -99,16 +103,19 @@ func set(fc *flow.Context, l *policy.Limits) {
 	for name, text := range map[string]string{
 		"mint.limitscheck.purchased_product_name": l.Product, "mint.limitscheck.status_message": l.Blocked,
 		"mint.limitscheck.prepaid_developer_balance": l.Balance, "mint.limitscheck.prepaid_developer_currency": l.Currency,
+		"mint.mintng_rate_plan_id": l.Plan,
 	} {
 		if text != "" {
 			fc.PutText(name, text)
 		}
 	}
-	if !l.Start.IsZero() {
-		fc.Put("mint.subscription_start_time_ms", flow.IntValue(l.Start.UnixMilli()))
-	}
-	if !l.End.IsZero() {
-		fc.Put("mint.subscription_end_time_ms", flow.IntValue(l.End.UnixMilli()))
+	for name, at := range map[string]time.Time{
+		"mint.subscription_start_time_ms": l.Start, "mint.subscription_end_time_ms": l.End,
+		"mint.rateplan_start_time_ms": l.PlanStart, "mint.rateplan_end_time_ms": l.PlanEnd,
+	} {
+		if !at.IsZero() {
+			fc.Put(name, flow.IntValue(at.UnixMilli()))
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ var limits = map[string]policy.Limits{
 	"blocked-changes":  {Monetized: true, Blocked: "mint.service.subscription_not_found_for_developer"},
 	"blocked-default":  {Monetized: true, Blocked: "mint.service.developer_usage_exceeds_balance", Subscribed: true, Balance: "0.00", Currency: "USD", Product: "gold"},
 	"allowed": {Monetized: true, Subscribed: true, Balance: "20.00", Currency: "USD", Product: "gold",
-		Start: time.UnixMilli(1700000000000), End: time.UnixMilli(1800000000000)},
+		Start: time.UnixMilli(1700000000000), End: time.UnixMilli(1800000000000), Plan: "plan-1", PlanStart: time.UnixMilli(1690000000000)},
 	"free": {},
 }
 
