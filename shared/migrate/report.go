@@ -40,7 +40,7 @@ var always = []string{
 	"roles: members of the Google Cloud project are not members here; grant them with perigee admin grant",
 	"OAuth tokens that were issued stay with Apigee: clients ask for new ones with the same keys",
 	"developers and apps have new ids (developerId, appId); e-mail addresses, names, keys and secrets are the same",
-	"not copied: rate plans, portals, reports, analytics, debug sessions, caches' contents, quota counts",
+	"not copied: rate plans, subscriptions, balances, portals, reports, analytics, debug sessions, caches' contents, quota counts",
 }
 
 // Write writes the report as text.
