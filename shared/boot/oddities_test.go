@@ -83,8 +83,9 @@ func echo(t *testing.T) string {
 }
 
 // TestOddities imports, deploys and calls the bundles of testdata/oddities: what
-// public repositories hold that the documentation does not show. Beside the files
-// of the bundle, with BACKEND replaced by an echoing target's URL, a case has
+// public repositories hold that the documentation does not show, and (rt-) the rules
+// of the runtime reference. Beside the files of the bundle, with BACKEND replaced by
+// an echoing target's URL, a case has
 //
 //	want.warned    parts of warnings, one to a line
 //	want.refused   parts of the message of the refusal, one to a line; then nothing
@@ -106,10 +107,11 @@ func TestOddities(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files, sections := map[string]string{}, map[string]string{}
 			for _, f := range ar.Files {
+				text := strings.ReplaceAll(string(f.Data), "BACKEND", backend)
 				if strings.HasPrefix(f.Name, "want.") || f.Name == "calls" {
-					sections[f.Name] = string(f.Data)
+					sections[f.Name] = text
 				} else {
-					files[f.Name] = strings.ReplaceAll(string(f.Data), "BACKEND", backend)
+					files[f.Name] = text
 				}
 			}
 			s.t = t
