@@ -12,20 +12,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
+	"time"
 
-	pubsub "cloud.google.com/go/pubsub/v2/apiv1"
-	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
-	"google.golang.org/api/option"
+	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
 	"github.com/perigee-gateway/perigee/shared/googletoken"
 	"github.com/perigee-gateway/perigee/shared/policy"
+	"github.com/perigee-gateway/perigee/shared/pubsub/publishpb"
 )
 
 const (
 	endpoint = "pubsub.googleapis.com:443"
 	scope    = "https://www.googleapis.com/auth/pubsub"
+	method   = "/google.pubsub.v1.Publisher/Publish"
 )
 
 // Options are what a Publisher is made of.
@@ -42,12 +45,12 @@ type Publisher struct {
 	opts Options
 
 	mu      sync.Mutex
-	clients map[string]*pubsub.TopicAdminClient // by service account
+	clients map[string]*grpc.ClientConn // by service account
 }
 
 // New returns a Publisher. It opens nothing.
 func New(opts Options) *Publisher {
-	return &Publisher{opts: opts, clients: map[string]*pubsub.TopicAdminClient{}}
+	return &Publisher{opts: opts, clients: map[string]*grpc.ClientConn{}}
 }
 
 var _ policy.Publisher = (*Publisher)(nil)
@@ -59,10 +62,15 @@ func (p *Publisher) Publish(ctx context.Context, serviceAccount, topic string, d
 	if err != nil {
 		return "", err
 	}
-	answer, err := client.Publish(ctx, &pubsubpb.PublishRequest{
+	request := &publishpb.PublishRequest{
 		Topic:    topic,
-		Messages: []*pubsubpb.PubsubMessage{{Data: data, Attributes: attributes}},
-	})
+		Messages: []*publishpb.PubsubMessage{{Data: data, Attributes: attributes}},
+	}
+	answer := new(publishpb.PublishResponse)
+	ctx = gax.InsertMetadataIntoOutgoingContext(ctx, "x-goog-request-params", "topic="+url.QueryEscape(topic))
+	err = gax.Invoke(ctx, func(ctx context.Context, settings gax.CallSettings) error {
+		return client.Invoke(ctx, method, request, answer, settings.GRPC...)
+	}, gax.WithTimeout(timeout), gax.WithRetry(retries))
 	if err != nil {
 		return "", err
 	}
@@ -72,19 +80,25 @@ func (p *Publisher) Publish(ctx context.Context, serviceAccount, topic string, d
 	return answer.GetMessageIds()[0], nil
 }
 
-func (p *Publisher) client(account string) (*pubsub.TopicAdminClient, error) {
+// timeout is that of a call whose context has none.
+const timeout = time.Minute
+
+// retries are those of Google's own client.
+// Source: cloud.google.com/go/pubsub/v2/apiv1, the call options of Publish
+func retries() gax.Retryer {
+	return gax.OnCodes([]codes.Code{
+		codes.Aborted, codes.Canceled, codes.Internal, codes.ResourceExhausted, codes.Unknown, codes.Unavailable, codes.DeadlineExceeded,
+	}, gax.Backoff{Initial: 100 * time.Millisecond, Max: time.Minute, Multiplier: 4})
+}
+
+func (p *Publisher) client(account string) (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c := p.clients[account]; c != nil {
 		return c, nil
 	}
-	conn, err := p.dial(account)
+	c, err := p.dial(account)
 	if err != nil {
-		return nil, err
-	}
-	c, err := pubsub.NewTopicAdminClient(context.Background(), option.WithGRPCConn(conn))
-	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	p.clients[account] = c
