@@ -172,7 +172,7 @@ const (
 	notForThis   = "401 oauth.v2.InvalidApiKeyForGivenResource: Invalid ApiKey for given resource"
 	notApproved  = "401 oauth.v2.ApiKeyNotApproved: ApiKey not approved"
 	expired      = "401 keymanagement.service.consumer_key_expired: Key Expired"
-	appRevoked   = "401 keymanagement.service.invalid_client-app_not_approved: App not approved"
+	appRevoked   = "401 keymanagement.service.invalid_client-app_not_approved: App not Approved"
 	inactive     = "401 keymanagement.service.DeveloperStatusNotActive: Developer Status is not Active"
 	groupAsleep  = "401 keymanagement.service.CompanyStatusNotActive: Company Status is not Active"
 	noProducts   = "400 keymanagement.service.consumer_key_missing_api_product_association: Consumer key is missing an API product association"

@@ -24,7 +24,7 @@ func keyExpired() *fault.Fault {
 }
 
 func appNotApproved() *fault.Fault {
-	return fault.New("keymanagement.service.invalid_client-app_not_approved", 401, "App not approved")
+	return fault.New("keymanagement.service.invalid_client-app_not_approved", 401, "App not Approved")
 }
 
 func developerInactive() *fault.Fault {
