@@ -24,7 +24,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/googleapis/gax-go/v2"
+	logging "cloud.google.com/go/logging/apiv2"
+	"cloud.google.com/go/logging/apiv2/loggingpb"
+	"google.golang.org/api/option"
+	"google.golang.org/genproto/googleapis/api/monitoredres"
+	logtype "google.golang.org/genproto/googleapis/logging/type"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,7 +36,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/perigee-gateway/perigee/shared/cloudlogging/entrypb"
 	"github.com/perigee-gateway/perigee/shared/googletoken"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
@@ -40,7 +43,6 @@ import (
 const (
 	endpoint = "logging.googleapis.com:443"
 	scope    = "https://www.googleapis.com/auth/logging.write"
-	method   = "/google.logging.v2.LoggingServiceV2/WriteLogEntries"
 
 	// maxPending is how many entries may wait to be sent.
 	// Source: MessageLogging policy, TooManyPendingLoggingRequest
@@ -152,13 +154,13 @@ type sender struct {
 	account string
 
 	mu      sync.Mutex
-	entries []*entrypb.LogEntry
+	entries []*loggingpb.LogEntry
 	flights map[chan struct{}]bool // batches under way
-	client  *grpc.ClientConn
+	client  *logging.Client
 	until   time.Time // local: not to be tried before
 }
 
-func (s *sender) add(e *entrypb.LogEntry) {
+func (s *sender) add(e *loggingpb.LogEntry) {
 	s.mu.Lock()
 	s.entries = append(s.entries, e)
 	s.mu.Unlock()
@@ -199,7 +201,7 @@ func (s *sender) flush(ctx context.Context) {
 	}
 }
 
-func (s *sender) send(ctx context.Context, batch []*entrypb.LogEntry) {
+func (s *sender) send(ctx context.Context, batch []*loggingpb.LogEntry) {
 	client, err := s.open()
 	for len(batch) > 0 {
 		n := fits(batch)
@@ -215,7 +217,7 @@ func (s *sender) send(ctx context.Context, batch []*entrypb.LogEntry) {
 // errOffline is why a local entry was not tried to be sent.
 var errOffline = errors.New("offline")
 
-func (s *sender) open() (*grpc.ClientConn, error) {
+func (s *sender) open() (*logging.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.w.opts.Local && s.w.opts.Now().Before(s.until) {
@@ -224,8 +226,13 @@ func (s *sender) open() (*grpc.ClientConn, error) {
 	if s.client != nil {
 		return s.client, nil
 	}
-	client, err := s.dial()
+	conn, err := s.dial()
 	if err != nil {
+		return nil, err
+	}
+	client, err := logging.NewClient(context.Background(), option.WithGRPCConn(conn))
+	if err != nil {
+		conn.Close()
 		return nil, err
 	}
 	s.client = client
@@ -251,7 +258,7 @@ func (s *sender) close() error {
 }
 
 // fits is how many entries go into one request; at least one.
-func fits(batch []*entrypb.LogEntry) int {
+func fits(batch []*loggingpb.LogEntry) int {
 	size := 0
 	for i, e := range batch {
 		size += proto.Size(e)
@@ -264,11 +271,8 @@ func fits(batch []*entrypb.LogEntry) int {
 
 // write sends one request. What Google refuses of it is logged, the rest is
 // written.
-func (s *sender) write(ctx context.Context, client *grpc.ClientConn, batch []*entrypb.LogEntry) {
-	request := &entrypb.WriteLogEntriesRequest{Entries: batch, PartialSuccess: true}
-	err := gax.Invoke(ctx, func(ctx context.Context, settings gax.CallSettings) error {
-		return client.Invoke(ctx, method, request, new(entrypb.WriteLogEntriesResponse), settings.GRPC...)
-	}, gax.WithRetry(retries))
+func (s *sender) write(ctx context.Context, client *logging.Client, batch []*loggingpb.LogEntry) {
+	_, err := client.WriteLogEntries(ctx, &loggingpb.WriteLogEntriesRequest{Entries: batch, PartialSuccess: true})
 	if err == nil {
 		return
 	}
@@ -279,15 +283,8 @@ func (s *sender) write(ctx context.Context, client *grpc.ClientConn, batch []*en
 		return
 	}
 	for _, r := range refused {
-		s.lost(ctx, []*entrypb.LogEntry{r.entry}, r.err)
+		s.lost(ctx, []*loggingpb.LogEntry{r.entry}, r.err)
 	}
-}
-
-// retries are those of Google's own client.
-// Source: cloud.google.com/go/logging/apiv2, the call options of WriteLogEntries
-func retries() gax.Retryer {
-	return gax.OnCodes([]codes.Code{codes.DeadlineExceeded, codes.Internal, codes.Unavailable},
-		gax.Backoff{Initial: 100 * time.Millisecond, Max: time.Minute, Multiplier: 1.3})
 }
 
 // wait keeps local entries from being sent for a while.
@@ -299,24 +296,21 @@ func (s *sender) wait() {
 
 // refusal is an entry that Google did not take while it took others.
 type refusal struct {
-	entry *entrypb.LogEntry
+	entry *loggingpb.LogEntry
 	err   error
 }
 
-// partialErrors is the type of the detail that says which entries were refused.
-const partialErrors = "/google.logging.v2.WriteLogEntriesPartialErrors"
-
 // partial is what was refused of a request, nil if all was.
-func partial(err error, batch []*entrypb.LogEntry) []refusal {
-	for _, d := range status.Convert(err).Proto().GetDetails() {
-		p := new(entrypb.WriteLogEntriesPartialErrors)
-		if !strings.HasSuffix(d.GetTypeUrl(), partialErrors) || proto.Unmarshal(d.GetValue(), p) != nil {
+func partial(err error, batch []*loggingpb.LogEntry) []refusal {
+	for _, d := range status.Convert(err).Details() {
+		p, ok := d.(*loggingpb.WriteLogEntriesPartialErrors)
+		if !ok {
 			continue
 		}
 		var out []refusal
 		for i, st := range p.GetLogEntryErrors() {
 			if i >= 0 && int(i) < len(batch) {
-				out = append(out, refusal{batch[i], status.Error(codes.Code(st.GetCode()), st.GetMessage())})
+				out = append(out, refusal{batch[i], status.ErrorProto(st)})
 			}
 		}
 		return out
@@ -326,7 +320,7 @@ func partial(err error, batch []*entrypb.LogEntry) []refusal {
 
 // lost logs entries that were not delivered: with all they say on a laptop, and
 // else only that they are gone, as messages may hold what is no log's business.
-func (s *sender) lost(ctx context.Context, batch []*entrypb.LogEntry, err error) {
+func (s *sender) lost(ctx context.Context, batch []*loggingpb.LogEntry, err error) {
 	log := s.w.opts.Log
 	if !s.w.opts.Local {
 		log.LogAttrs(ctx, slog.LevelError, "log entries lost", slog.Int("entries", len(batch)), slog.String("logName", batch[0].LogName),
@@ -350,23 +344,17 @@ func reason(err error) string {
 	return text
 }
 
-// severities are Cloud Logging's.
-// Source: google.logging.type.LogSeverity
-var severities = map[string]int32{
-	"DEFAULT": 0, "DEBUG": 100, "INFO": 200, "NOTICE": 300, "WARNING": 400, "ERROR": 500, "CRITICAL": 600, "ALERT": 700, "EMERGENCY": 800,
-}
-
-func level(severity int32) slog.Level {
+func level(s logtype.LogSeverity) slog.Level {
 	switch {
-	case severity >= severities["ERROR"]:
+	case s >= logtype.LogSeverity_ERROR:
 		return slog.LevelError
-	case severity >= severities["WARNING"]:
+	case s >= logtype.LogSeverity_WARNING:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
 }
 
-func attrs(e *entrypb.LogEntry) []slog.Attr {
+func attrs(e *loggingpb.LogEntry) []slog.Attr {
 	out := []slog.Attr{slog.String("logName", e.LogName)}
 	if len(e.Labels) > 0 {
 		out = append(out, slog.Any("labels", e.Labels))
@@ -377,12 +365,12 @@ func attrs(e *entrypb.LogEntry) []slog.Attr {
 	return append(out, slog.String("payload", e.GetTextPayload()))
 }
 
-func encode(e *policy.LogEntry) (*entrypb.LogEntry, error) {
-	out := &entrypb.LogEntry{
+func encode(e *policy.LogEntry) (*loggingpb.LogEntry, error) {
+	out := &loggingpb.LogEntry{
 		LogName:   e.LogName,
 		Resource:  resource(e),
 		Labels:    e.Labels,
-		Severity:  severities[e.Severity],
+		Severity:  logtype.LogSeverity(logtype.LogSeverity_value[e.Severity]),
 		InsertId:  e.InsertID,
 		Timestamp: timestamppb.New(e.Time),
 	}
@@ -392,20 +380,20 @@ func encode(e *policy.LogEntry) (*entrypb.LogEntry, error) {
 		out.InsertId = hex.EncodeToString(b[:])
 	}
 	if e.JSON == nil {
-		out.Payload = &entrypb.LogEntry_TextPayload{TextPayload: strings.ToValidUTF8(e.Text, "\uFFFD")}
+		out.Payload = &loggingpb.LogEntry_TextPayload{TextPayload: strings.ToValidUTF8(e.Text, "\uFFFD")}
 		return out, nil
 	}
 	j, err := structpb.NewStruct(e.JSON)
 	if err != nil {
 		return nil, err
 	}
-	out.Payload = &entrypb.LogEntry_JsonPayload{JsonPayload: j}
+	out.Payload = &loggingpb.LogEntry_JsonPayload{JsonPayload: j}
 	return out, nil
 }
 
 // resource is the monitored resource; of its labels only the project is known.
-func resource(e *policy.LogEntry) *entrypb.MonitoredResource {
-	r := &entrypb.MonitoredResource{Type: e.Resource}
+func resource(e *policy.LogEntry) *monitoredres.MonitoredResource {
+	r := &monitoredres.MonitoredResource{Type: e.Resource}
 	if rest, ok := strings.CutPrefix(e.LogName, "projects/"); ok {
 		project, _, _ := strings.Cut(rest, "/")
 		r.Labels = map[string]string{"project_id": project}

@@ -12,23 +12,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"sync"
-	"time"
 
-	"github.com/googleapis/gax-go/v2"
+	pubsub "cloud.google.com/go/pubsub/v2/apiv1"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/api/option"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 
 	"github.com/perigee-gateway/perigee/shared/googletoken"
 	"github.com/perigee-gateway/perigee/shared/policy"
-	"github.com/perigee-gateway/perigee/shared/pubsub/publishpb"
 )
 
 const (
 	endpoint = "pubsub.googleapis.com:443"
 	scope    = "https://www.googleapis.com/auth/pubsub"
-	method   = "/google.pubsub.v1.Publisher/Publish"
 )
 
 // Options are what a Publisher is made of.
@@ -45,12 +42,12 @@ type Publisher struct {
 	opts Options
 
 	mu      sync.Mutex
-	clients map[string]*grpc.ClientConn // by service account
+	clients map[string]*pubsub.TopicAdminClient // by service account
 }
 
 // New returns a Publisher. It opens nothing.
 func New(opts Options) *Publisher {
-	return &Publisher{opts: opts, clients: map[string]*grpc.ClientConn{}}
+	return &Publisher{opts: opts, clients: map[string]*pubsub.TopicAdminClient{}}
 }
 
 var _ policy.Publisher = (*Publisher)(nil)
@@ -62,15 +59,10 @@ func (p *Publisher) Publish(ctx context.Context, serviceAccount, topic string, d
 	if err != nil {
 		return "", err
 	}
-	request := &publishpb.PublishRequest{
+	answer, err := client.Publish(ctx, &pubsubpb.PublishRequest{
 		Topic:    topic,
-		Messages: []*publishpb.PubsubMessage{{Data: data, Attributes: attributes}},
-	}
-	answer := new(publishpb.PublishResponse)
-	ctx = gax.InsertMetadataIntoOutgoingContext(ctx, "x-goog-request-params", "topic="+url.QueryEscape(topic))
-	err = gax.Invoke(ctx, func(ctx context.Context, settings gax.CallSettings) error {
-		return client.Invoke(ctx, method, request, answer, settings.GRPC...)
-	}, gax.WithTimeout(timeout), gax.WithRetry(retries))
+		Messages: []*pubsubpb.PubsubMessage{{Data: data, Attributes: attributes}},
+	})
 	if err != nil {
 		return "", err
 	}
@@ -80,25 +72,19 @@ func (p *Publisher) Publish(ctx context.Context, serviceAccount, topic string, d
 	return answer.GetMessageIds()[0], nil
 }
 
-// timeout is that of a call whose context has none.
-const timeout = time.Minute
-
-// retries are those of Google's own client.
-// Source: cloud.google.com/go/pubsub/v2/apiv1, the call options of Publish
-func retries() gax.Retryer {
-	return gax.OnCodes([]codes.Code{
-		codes.Aborted, codes.Canceled, codes.Internal, codes.ResourceExhausted, codes.Unknown, codes.Unavailable, codes.DeadlineExceeded,
-	}, gax.Backoff{Initial: 100 * time.Millisecond, Max: time.Minute, Multiplier: 4})
-}
-
-func (p *Publisher) client(account string) (*grpc.ClientConn, error) {
+func (p *Publisher) client(account string) (*pubsub.TopicAdminClient, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c := p.clients[account]; c != nil {
 		return c, nil
 	}
-	c, err := p.dial(account)
+	conn, err := p.dial(account)
 	if err != nil {
+		return nil, err
+	}
+	c, err := pubsub.NewTopicAdminClient(context.Background(), option.WithGRPCConn(conn))
+	if err != nil {
+		conn.Close()
 		return nil, err
 	}
 	p.clients[account] = c
