@@ -347,3 +347,17 @@ func TestLargeBundle(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
+
+// TestRequestHeads sends requests with more in their heads than Apigee takes.
+func TestRequestHeads(t *testing.T) {
+	s := newSite(t)
+	files := map[string]string{"apiproxy/proxies/default.xml": `<ProxyEndpoint name="default"><HTTPProxyConnection><BasePath>/heads</BasePath></HTTPProxyConnection><RouteRule name="none"/></ProxyEndpoint>`}
+	if a := s.install("apis", "heads", zipped(t, files)); a.status != http.StatusOK {
+		t.Fatal(a.body)
+	}
+	s.called("GET /heads?" + strings.Repeat("a", 10_000) + " -> 200")
+	s.called("GET /heads?" + strings.Repeat("a", 10_240) + ` -> 414 {"fault":{"faultstring":"request line size exceeding 10,240","detail":{"errorcode":"protocol.http.TooBigLine"}}}`)
+	s.called("GET /heads X-A=" + strings.Repeat("a", 60_000) + " -> 200")
+	s.called("GET /heads X-A=" + strings.Repeat("a", 40_000) + " X-A=" + strings.Repeat("b", 40_000) +
+		` -> 431 {"fault":{"faultstring":"request headers size exceeding 61,440","detail":{"errorcode":"protocol.http.TooBigHeaders"}}}`)
+}

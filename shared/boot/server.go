@@ -10,7 +10,7 @@ import (
 
 // Limits of our own listeners.
 const (
-	maxHeaderBytes    = 64 << 10         // 60 KB of headers and the request line
+	maxHeaderBytes    = 128 << 10        // above the gateway's limits, whose answer is Apigee's
 	readHeaderTimeout = 10 * time.Second // slow clients
 	idleTimeout       = 620 * time.Second
 	drainTimeout      = 9 * time.Second // Cloud Run kills 10 s after SIGTERM

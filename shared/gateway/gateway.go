@@ -105,6 +105,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { wait() }() // after recovered: waiting sends what was written
 	defer g.recovered(w, r)
 	path := r.URL.EscapedPath()
+	if f := tooBig(r); f != nil {
+		writeFault(w, r, f)
+		g.log.LogAttrs(r.Context(), slog.LevelInfo, "request too big", slog.String("host", r.Host), slog.String("fault", f.Code), slog.Int("status", f.Status))
+		return
+	}
 	snap, err := g.snapshot(r.Context(), path)
 	if err != nil {
 		g.log.Error("configuration cannot be read", "error", err)

@@ -169,7 +169,7 @@ func answerFault(err error) *fault.Fault {
 	switch {
 	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list too large"),
 		strings.Contains(text, "header list exceeds"):
-		return targetFault("protocol.http.TooBigHeaders", 502, fmt.Sprintf("response headers size exceeding %d", maxResponseHeader))
+		return targetFault("protocol.http.TooBigHeaders", 502, "response headers size exceeding 61,440")
 	case strings.Contains(text, "invalid header field"):
 		return targetFault("protocol.http.InvalidHeader", 500, "Invalid request header")
 	case strings.Contains(text, "invalid method"):

@@ -376,7 +376,7 @@ func TestResponseRules(t *testing.T) {
 		{"duplicate", "", duplicate("Expires"), `502 protocol.http.DuplicateHeader "Duplicate Header \"Expires\""`},
 		{"duplicate allowed", withProperty("HTTPHeader.allowDuplicates", "Expires,Date"), duplicate("Expires"), ""},
 		{"duplicates of lists", "", duplicate("Vary"), ""},
-		{"headers too big", "", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 70<<10)) }, `502 protocol.http.TooBigHeaders "response headers size exceeding 61440"`},
+		{"headers too big", "", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 70<<10)) }, `502 protocol.http.TooBigHeaders "response headers size exceeding 61,440"`},
 	}
 	p := newPool(t, Options{})
 	for _, tt := range tests {
