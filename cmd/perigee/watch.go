@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ type deployer struct {
 	env  string
 	out  io.Writer
 	base string // URL of the gateway
+
+	seen map[string][sha256.Size]byte // the files deployed last, by path
 }
 
 // watch deploys the bundles and then each again when its files change, until
@@ -47,6 +50,7 @@ func (d *deployer) watch(ctx context.Context, paths []string) error {
 		}
 	}
 	for _, p := range sharedFlowsFirst(paths) {
+		d.changed(p)
 		d.deploy(ctx, p)
 	}
 	return d.loop(ctx, w, paths)
@@ -71,13 +75,33 @@ func (d *deployer) loop(ctx context.Context, w *fsnotify.Watcher, paths []string
 			}
 		case <-timer.C:
 			for _, p := range paths {
-				if dirty[p] {
+				if dirty[p] && d.changed(p) {
 					d.deploy(ctx, p)
 				}
 			}
 			clear(dirty)
 		}
 	}
+}
+
+// changed says whether the files of a bundle are others than those seen last: in the
+// folder of a project much else is written, logs and builds among it.
+func (d *deployer) changed(path string) bool {
+	data, err := bundle.ZipDir(path)
+	if err != nil {
+		if data, err = os.ReadFile(path); err != nil {
+			return true // deploying says what is wrong
+		}
+	}
+	sum := sha256.Sum256(data)
+	if d.seen[path] == sum {
+		return false
+	}
+	if d.seen == nil {
+		d.seen = map[string][sha256.Size]byte{}
+	}
+	d.seen[path] = sum
+	return true
 }
 
 // deploy prints one line for a bundle that went live, or its problems.
