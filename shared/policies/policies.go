@@ -67,6 +67,7 @@ import (
 	"github.com/perigee-gateway/perigee/shared/policies/verifyjwt"
 	"github.com/perigee-gateway/perigee/shared/policies/xmlthreatprotection"
 	"github.com/perigee-gateway/perigee/shared/policies/xmltojson"
+	"github.com/perigee-gateway/perigee/shared/policies/xsl"
 	"github.com/perigee-gateway/perigee/shared/policy"
 )
 
@@ -136,6 +137,7 @@ var All = []policy.Kind{
 	verifyjwt.Kind,
 	xmlthreatprotection.Kind,
 	xmltojson.Kind,
+	xsl.Kind,
 }
 
 // Refused is every policy of Apigee that perigee knows and does not run, or only
@@ -151,7 +153,6 @@ var Refused = []policy.Kind{
 	policy.Refuse("OAuthV1", noOAuthV1),
 	policy.OnJVM("Script", resource),
 	policy.Refuse("VerifyIAM", "it asks Google IAM about a deployment of Apigee, which this is not; use VerifyJWT with Google's keys, or Cloud Run's own check of invokers"),
-	policy.OnJVM("XSL", resource),
 }
 
 const noExtensions = "extensions do not exist in Apigee X; use ServiceCallout, or IntegrationCallout for a connector"

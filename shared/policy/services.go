@@ -411,8 +411,9 @@ type Limits struct {
 	PlanStart, PlanEnd time.Time
 }
 
-// JVM runs what only Java can: JavaCallout, Python scripts, XSLT 2 and 3, XSD
-// and WSDL validation. Without one such policies are refused at deployment.
+// JVM runs what only Java can: JavaCallout, Python scripts, what package xslt refuses
+// of XSLT 2 and 3, XSD and WSDL validation. Without one such policies are refused at
+// deployment.
 type JVM interface {
 	// Compile prepares a policy from its XML and resources.
 	Compile(p *bundle.Policy, resources func(url string) ([]byte, error)) (Policy, error)

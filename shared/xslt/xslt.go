@@ -75,19 +75,15 @@ type Stylesheet struct {
 // Params are the values of the stylesheet's parameters by local name.
 type Params map[string]string
 
-// Parameters returns the names of the global parameters without a namespace.
-func (s *Stylesheet) Parameters() []string {
-	var out []string
+// HasParameter reports whether there is a global parameter of a name.
+func (s *Stylesheet) HasParameter(local string) bool {
 	for _, g := range s.globals {
-		if g.param && g.name.Space == "" {
-			out = append(out, g.name.Local)
+		if g.param && g.name == (tree.Name{Local: local}) {
+			return true
 		}
 	}
-	return out
+	return false
 }
-
-// Output is how the stylesheet wants its result written.
-func (s *Stylesheet) Output() Output { return s.output }
 
 // Options of a run.
 type Options struct {

@@ -179,8 +179,8 @@ func TestMethodAndMediaType(t *testing.T) {
 
 func TestParameters(t *testing.T) {
 	s := compile(t, sheet("<xsl:param name='a'/><xsl:variable name='b'/><xsl:param name='c'/>"))
-	if got := strings.Join(s.Parameters(), ","); got != "a,c" {
-		t.Error(got)
+	if !s.HasParameter("a") || s.HasParameter("b") || !s.HasParameter("c") {
+		t.Error("a and c are the parameters")
 	}
 }
 
