@@ -361,3 +361,25 @@ func TestRequestHeads(t *testing.T) {
 	s.called("GET /heads X-A=" + strings.Repeat("a", 40_000) + " X-A=" + strings.Repeat("b", 40_000) +
 		` -> 431 {"fault":{"faultstring":"request headers size exceeding 61,440","detail":{"errorcode":"protocol.http.TooBigHeaders"}}}`)
 }
+
+// TestOddResources deploys resources that editors saved with a byte order mark, in
+// another encoding and with the line ends of Windows.
+func TestOddResources(t *testing.T) {
+	s := newSite(t)
+	files := map[string]string{
+		"apiproxy/proxies/default.xml": `<ProxyEndpoint name="default"><PreFlow name="PreFlow"><Request><Step><Name>JS</Name></Step><Step><Name>OAS</Name><Condition>request.queryparam.oas = "1"</Condition></Step><Step><Name>Reply</Name></Step></Request></PreFlow>
+			<HTTPProxyConnection><BasePath>/saved</BasePath></HTTPProxyConnection><RouteRule name="none"/></ProxyEndpoint>`,
+		"apiproxy/policies/JS.xml":                      `<Javascript name="JS" timeLimit="2000"><IncludeURL>jsc://lib.js</IncludeURL><ResourceURL>jsc://main.js</ResourceURL></Javascript>`,
+		"apiproxy/policies/OAS.xml":                     `<OASValidation name="OAS"><OASResource>oas://api.yaml</OASResource></OASValidation>`,
+		"apiproxy/policies/Reply.xml":                   `<AssignMessage name="Reply"><Set><Payload contentType="text/plain">{x} {propertyset.main.first} {propertyset.main.second}</Payload></Set></AssignMessage>`,
+		"apiproxy/resources/jsc/lib.js":                 "\ufeff// first line\r\nvar lib = 'ü';\r\n",
+		"apiproxy/resources/jsc/main.js":                "\ufeffcontext.setVariable('x', lib);\r\n",
+		"apiproxy/resources/properties/main.properties": "\ufefffirst=1\r\nsecond=two\r\n",
+		"apiproxy/resources/oas/api.yaml":               "\ufeffopenapi: 3.0.0\r\ninfo: {title: t, version: '1'}\r\npaths:\r\n  /a:\r\n    get:\r\n      responses:\r\n        '200': {description: ok}\r\n",
+	}
+	if a := s.install("apis", "saved", zipped(t, files)); a.status != http.StatusOK || len(a.Warnings) > 0 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	s.called("GET /saved/a -> 200 ü 1 two")
+	s.called("GET /saved/a?oas=1 -> 200 ü 1 two")
+}
