@@ -59,14 +59,6 @@ func (in *Input) MediaType() string {
 	return in.Message.MediaType()
 }
 
-// Charset is the parameter charset of the content type, or "".
-func (in *Input) Charset() string {
-	if in.Message == nil {
-		return ""
-	}
-	return in.Message.Charset()
-}
-
 // Source returns the message or the text to convert; the body of a message is
 // not read yet. Errors are faults: SourceUnavailable, InvalidSourceType, and
 // OutputVariableIsNotAvailable for a text that has no output.

@@ -84,7 +84,7 @@ func runXPath(dst []byte, in *input) ([]byte, error) {
 		return nil, err
 	}
 	q := p.(*query)
-	doc, err := xpath.Parse([]byte(in.args[1]))
+	doc, err := xpath.ParseText(in.args[1])
 	if err != nil {
 		return dst, nil
 	}

@@ -217,7 +217,7 @@ func collect(v *jsonpath.Value, secrets func(string)) {
 }
 
 func (p paths) maskXML(text string, secrets func(string)) string {
-	doc, err := xpath.Parse([]byte(text))
+	doc, err := xpath.ParseText(text)
 	if err != nil {
 		return hidden
 	}

@@ -52,6 +52,24 @@ func convert(doc []byte, enc encoding.Encoding) ([]byte, error) {
 	return out, nil
 }
 
+// declaration is what Redeclare writes.
+const declaration = `<?xml version="1.0" encoding="UTF-8"?>`
+
+// Redeclare makes the XML declaration of a document that is UTF-8 say so, whatever
+// encoding the document was in when it was declared; without a declaration the
+// document stays as it is.
+func Redeclare(doc []byte) []byte {
+	doc = bytes.TrimPrefix(doc, []byte("\xef\xbb\xbf"))
+	if !bytes.HasPrefix(doc, []byte("<?xml")) {
+		return doc
+	}
+	end := bytes.Index(doc[:min(len(doc), maxDeclaration)], []byte("?>"))
+	if end < 0 || !validDeclaration(doc[len("<?xml"):end]) {
+		return doc
+	}
+	return append([]byte(declaration), doc[end+len("?>"):]...)
+}
+
 // declared returns the encoding that the XML declaration names.
 func declared(doc []byte) string {
 	if !bytes.HasPrefix(doc, []byte("<?xml")) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/antchfx/xmlquery"
+
+	"github.com/perigee-gateway/perigee/shared/xmltoken"
 )
 
 // Bounds of a document.
@@ -19,11 +21,35 @@ const (
 type Doc struct{ root *xmlquery.Node }
 
 // Parse parses XML. A document type declaration, and so every entity beyond
-// the five of XML itself, is refused.
-func Parse(text []byte) (*Doc, error) {
+// the five of XML itself, is refused. The encoding is told by a byte order mark or
+// the XML declaration, else it is UTF-8.
+func Parse(text []byte) (*Doc, error) { return ParseIn(text, "") }
+
+// ParseIn is Parse for a document that comes with a charset, which may be empty: it
+// counts where the document itself does not tell its encoding.
+func ParseIn(text []byte, charset string) (*Doc, error) {
 	if len(text) > MaxSize {
 		return nil, ErrSize
 	}
+	utf8, err := xmltoken.Decode(text, charset)
+	if err != nil {
+		return nil, fmt.Errorf("parse XML: %w", err)
+	}
+	return parse(utf8)
+}
+
+// ParseText is Parse for a text that was decoded before, so that the encoding it
+// declares is not its own any more.
+func ParseText(text string) (*Doc, error) {
+	if len(text) > MaxSize {
+		return nil, ErrSize
+	}
+	return parse([]byte(text))
+}
+
+// parse parses a document that is UTF-8.
+func parse(text []byte) (*Doc, error) {
+	text = xmltoken.Redeclare(text)
 	if err := scan(text); err != nil {
 		return nil, err
 	}

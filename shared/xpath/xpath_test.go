@@ -31,6 +31,45 @@ func eval(t testing.TB, expr, doc string, ns map[string]string) Result {
 	return r
 }
 
+// TestEncodings reads documents in other encodings, and texts that still declare
+// the one that they were in.
+func TestEncodings(t *testing.T) {
+	e, err := Compile("//b", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ doc, charset, want, text string }{
+		{"<a><b>é</b></a>", "", "é", "é"},
+		{"\ufeff<?xml version='1.0' encoding='utf-8'?><a><b>é</b></a>", "", "é", "é"},
+		{"<?xml version='1.0' encoding='ISO-8859-1'?><a><b>\xe9</b></a>", "", "é", ""},
+		{"<?xml version='1.0' encoding='ISO-8859-1'?><a><b>é</b></a>", "utf-8", "Ã©", "é"},
+		{"<?xml version='1.0' encoding='utf-16'?><a><b>é</b></a>", "", "é", "é"},
+		{"<a><b>\xe9</b></a>", "iso-8859-1", "é", ""},
+		{"\xfe\xff\x00<\x00a\x00>\x00<\x00b\x00>\x00\xe9\x00<\x00/\x00b\x00>\x00<\x00/\x00a\x00>", "", "é", ""},
+		{"<?xml version='1.1' encoding='utf-8'?><a><b>é</b></a>", "", "é", "é"},
+	} {
+		check := func(how, want string, d *Doc, err error) {
+			t.Helper()
+			if err != nil {
+				t.Errorf("%s %q: %v", how, tt.doc, err)
+				return
+			}
+			if r, err := e.Eval(d); err != nil || r.Text() != want {
+				t.Errorf("%s %q gives %q, %v; want %q", how, tt.doc, r.Text(), err, want)
+			}
+		}
+		d, err := ParseIn([]byte(tt.doc), tt.charset)
+		check("document", tt.want, d, err)
+		if tt.text != "" {
+			d, err = ParseText(tt.doc)
+			check("text", tt.text, d, err)
+		}
+	}
+	if _, err := ParseIn([]byte("<a/>"), "no-such-charset"); err == nil {
+		t.Error("a charset that nobody knows is no error")
+	}
+}
+
 func TestEval(t *testing.T) {
 	for _, c := range []struct {
 		expr, doc string

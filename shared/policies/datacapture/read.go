@@ -132,7 +132,8 @@ func (x *xmlPart) read(fc *flow.Context, s *step) (string, bool, error) {
 	if err != nil || len(text) == 0 {
 		return "", false, err
 	}
-	doc, err := xpath.Parse(text)
+	m, _ := x.message.Get(fc)
+	doc, err := xpath.ParseIn(text, m.Charset())
 	if err != nil {
 		return "", false, s.malformed(x.message, "XML", err)
 	}

@@ -80,7 +80,7 @@ func (x *xmlPayload) extract(fc *flow.Context, s *step, from origin) error {
 	if !ok || err != nil {
 		return err
 	}
-	doc, err := xpath.Parse(text)
+	doc, err := from.xml(text)
 	if err != nil {
 		return s.executionFailed(err)
 	}
@@ -104,6 +104,13 @@ func (x *xmlPayload) extract(fc *flow.Context, s *step, from origin) error {
 		}
 	}
 	return nil
+}
+
+func (o origin) xml(text []byte) (*xpath.Doc, error) {
+	if o.message == nil {
+		return xpath.ParseText(string(text))
+	}
+	return xpath.ParseIn(text, o.message.Charset())
 }
 
 func (v *xmlVariable) value(s *step, r xpath.Result) (flow.Value, error) {

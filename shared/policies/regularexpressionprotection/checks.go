@@ -209,7 +209,7 @@ func (r *run) xmlRoot() (*xpath.Doc, error) {
 	if err != nil || len(body) == 0 {
 		return nil, err
 	}
-	if r.xml.doc, err = xpath.Parse(body); err != nil {
+	if r.xml.doc, err = xpath.ParseIn(body, r.message.Charset()); err != nil {
 		return nil, r.step.failed(err.Error()).WithCause(err)
 	}
 	return r.xml.doc, nil

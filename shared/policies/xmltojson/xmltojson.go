@@ -149,7 +149,7 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 	if err := s.Read(&in); err != nil {
 		return err
 	}
-	doc, err := xmltoken.Decode(in.Text, in.Charset())
+	doc, err := decode(&in)
 	if err != nil {
 		return s.Failed(err.Error()).WithCause(err)
 	}
@@ -158,6 +158,14 @@ func (s *step) Run(_ context.Context, fc *flow.Context) error {
 		return s.Failed(reason(err)).WithCause(err)
 	}
 	return s.Write(fc, &in, out, "application/json")
+}
+
+// decode returns the document in UTF-8. A text is so already, whatever it declares.
+func decode(in *conversion.Input) ([]byte, error) {
+	if in.Message == nil {
+		return xmltoken.Redeclare(in.Text), nil
+	}
+	return xmltoken.Decode(in.Text, in.Message.Charset())
 }
 
 // reason is the text of a parser's error, in the form that is documented for a
