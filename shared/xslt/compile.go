@@ -442,7 +442,7 @@ func (c *compiler) declaration(st *static, n *tree.Node) {
 // known2 are elements of XSLT 2.0 and 3.0 that are not supported.
 var known2 = map[string]bool{
 	"analyze-string": true, "matching-substring": true, "non-matching-substring": true, "character-map": true,
-	"output-character": true, "document": true, "for-each-group": true, "function": true, "import-schema": true,
+	"output-character": true, "document": true, "function": true, "import-schema": true,
 	"next-match": true, "perform-sort": true, "result-document": true, "accept": true, "accumulator": true,
 	"accumulator-rule": true, "assert": true, "break": true, "catch": true, "context-item": true, "evaluate": true,
 	"expose": true, "fork": true, "global-context-item": true, "iterate": true, "map": true, "map-entry": true,

@@ -52,7 +52,9 @@ var fixed = map[string]*expr.Function{
 		}
 		return expr.Str(n.ID())
 	}},
-	"unparsed-entity-uri": {Params: "s", Min: 1, Result: expr.String, Call: func(*expr.Context, []expr.Value) expr.Value { return expr.Str("") }},
+	"current-group":        {Result: expr.Nodes, Call: func(c *expr.Context, _ []expr.Value) expr.Value { return expr.Of(c.Group...) }},
+	"current-grouping-key": {Result: expr.Any, Call: func(c *expr.Context, _ []expr.Value) expr.Value { return c.Key }},
+	"unparsed-entity-uri":  {Params: "s", Min: 1, Result: expr.String, Call: func(*expr.Context, []expr.Value) expr.Value { return expr.Str("") }},
 }
 
 func (c *compiler) bindKey(scope *tree.Scope) func(*expr.Static, []expr.Expr) (func(*expr.Context, []expr.Value) expr.Value, error) {

@@ -67,6 +67,8 @@ func (c *compiler) instructions(local string) func(*static, *tree.Node) instr {
 		return func(*static, *tree.Node) instr { return nil }
 	case "for-each":
 		return c.forEach
+	case "for-each-group":
+		return c.forEachGroup
 	case "if":
 		return c.ifInstr
 	case "message":
@@ -369,6 +371,12 @@ func (c *compiler) sorts(st *static, n *tree.Node) []sortKey {
 func (c *compiler) forEach(st *static, n *tree.Node) instr {
 	a := c.take(st, n, "select!")
 	in := &forEach{sel: c.nodes(st, n, a["select"]), sorts: c.sorts(st, n)}
+	in.body = c.behindSorts(st, n)
+	return in
+}
+
+// behindSorts compiles the content of an element that may begin with xsl:sort.
+func (c *compiler) behindSorts(st *static, n *tree.Node) block {
 	first := n.First
 	for first != nil && isXSL(first, "sort") {
 		first = first.Next
@@ -378,8 +386,7 @@ func (c *compiler) forEach(st *static, n *tree.Node) instr {
 			c.errorf(k, "<%s> must come first", k.QName())
 		}
 	}
-	in.body = c.sequence(st, n, first, false)
-	return in
+	return c.sequence(st, n, first, false)
 }
 
 func (c *compiler) ifInstr(st *static, n *tree.Node) instr {

@@ -177,7 +177,7 @@ func (r *run) enter() {
 // apply applies the templates of a mode to nodes.
 func (r *run) apply(s *state, m *mode, nodes []*tree.Node, params []param) {
 	in := state{out: s.out, mode: m, params: params}
-	in.Env, in.Size = &r.env, len(nodes)
+	in.Env, in.Size, in.Group, in.Key = &r.env, len(nodes), s.Group, s.Key
 	for i, n := range nodes {
 		if n.Kind == tree.Atom {
 			expr.Fail("Cannot apply templates to a value that is not a node")
@@ -367,7 +367,7 @@ func (in *applyTemplates) exec(r *run, s *state) {
 	if len(nodes) == 0 {
 		return
 	}
-	nodes = r.sort(s, nodes, in.sorts)
+	nodes = r.sorted(s, nodes, in.sorts)
 	m := in.mode
 	if in.current {
 		m = s.mode
@@ -413,7 +413,7 @@ type forEach struct {
 }
 
 func (in *forEach) exec(r *run, s *state) {
-	nodes := r.sort(s, expr.Eval(in.sel, &s.Context).Items(), in.sorts)
+	nodes := r.sorted(s, expr.Eval(in.sel, &s.Context).Items(), in.sorts)
 	inner := *s
 	inner.Size = len(nodes)
 	for i, n := range nodes {
@@ -759,51 +759,56 @@ type sortValue struct {
 	text string
 }
 
-// sort sorts nodes (section 10); they are not changed.
-func (r *run) sort(s *state, nodes []*tree.Node, keys []sortKey) []*tree.Node {
+// sorted sorts nodes; the list that it gets is not changed.
+func (r *run) sorted(s *state, nodes []*tree.Node, keys []sortKey) []*tree.Node {
 	if len(keys) == 0 || len(nodes) < 2 {
 		return nodes
 	}
+	out := make([]*tree.Node, len(nodes))
+	for i, at := range r.sort(s, nodes, keys, nil) {
+		out[i] = nodes[at]
+	}
+	return out
+}
+
+// sort returns the places of nodes in their order (section 10). prepare, if there,
+// changes the context of the ith.
+func (r *run) sort(s *state, nodes []*tree.Node, keys []sortKey, prepare func(c *expr.Context, i int)) []int {
 	compare := make([]func(a, b *sortValue) int, len(keys))
 	numeric := make([]bool, len(keys))
 	for k := range keys {
 		numeric[k], compare[k] = keys[k].comparison(s, nodes)
 	}
-	type row struct {
-		n      *tree.Node
-		values []sortValue
-	}
-	rows := make([]row, len(nodes))
+	order := make([]int, len(nodes))
 	values := make([]sortValue, len(nodes)*len(keys))
 	c := s.Context
 	c.Size = len(nodes)
 	for i, n := range nodes {
 		r.env.Tick(1)
 		c.Node, c.Current, c.Pos = n, n, i+1
-		rows[i] = row{n, values[i*len(keys) : (i+1)*len(keys)]}
+		if prepare != nil {
+			prepare(&c, i)
+		}
+		order[i] = i
 		for k := range keys {
-			v := expr.Eval(keys[k].sel, &c)
+			v, to := expr.Eval(keys[k].sel, &c), &values[i*len(keys)+k]
 			if numeric[k] {
-				rows[i].values[k].num = v.Number()
+				to.num = v.Number()
 			} else {
-				rows[i].values[k].text = v.Text()
+				to.text = v.Text()
 			}
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b row) int {
+	slices.SortStableFunc(order, func(a, b int) int {
 		r.env.Tick(1)
 		for k := range compare {
-			if d := compare[k](&a.values[k], &b.values[k]); d != 0 {
+			if d := compare[k](&values[a*len(keys)+k], &values[b*len(keys)+k]); d != 0 {
 				return d
 			}
 		}
 		return 0
 	})
-	out := make([]*tree.Node, len(rows))
-	for i := range rows {
-		out[i] = rows[i].n
-	}
-	return out
+	return order
 }
 
 func (k *sortKey) comparison(s *state, nodes []*tree.Node) (bool, func(a, b *sortValue) int) {
@@ -845,7 +850,7 @@ func (k *sortKey) comparison(s *state, nodes []*tree.Node) (bool, func(a, b *sor
 // typed reports whether all values of the key are numbers, which 2.0 sorts as such.
 func (k *sortKey) typed(nodes []*tree.Node) bool {
 	if expr.KindOf(k.sel) == expr.Number {
-		return true
+		return true // as of count(current-group())
 	}
 	return expr.IsContext(k.sel) && !slices.ContainsFunc(nodes, func(n *tree.Node) bool { return n.Kind != tree.Atom || !n.Number })
 }

@@ -1,7 +1,7 @@
 // Package xslt compiles and runs XSLT 1.0 stylesheets, and of XSLT 2.0 what package
 // expr says and what stylesheets of API proxies commonly use: value-of/@separator,
 // @select where 1.0 wants content, several modes, xpath-default-namespace,
-// copy-namespaces, xsl:sequence, xsl:namespace, and @as with the simplest types.
+// copy-namespaces, xsl:for-each-group, xsl:sequence, xsl:namespace, and @as with the simplest types.
 // Everything else of 2.0 and 3.0 is refused by Compile, by its name and line, and so
 // are xsl:import, xsl:include, document() and extensions: a stylesheet reads nothing
 // but its source.

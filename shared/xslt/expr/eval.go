@@ -60,9 +60,11 @@ func (e ifExpr) eval(c *Context) Value {
 	return e.no.eval(c)
 }
 
-// item makes a value of one item of a sequence.
+// Item makes a value of one item of a sequence.
+func Item(n *tree.Node) Value { return item(n) }
+
 func item(n *tree.Node) Value {
-	if n.Kind != tree.Atom {
+	if n.Kind != tree.Atom || n.Untyped {
 		return Of(n)
 	}
 	if n.Number {
@@ -380,7 +382,7 @@ func atomize(v Value) []atomized {
 	}
 	out := make([]atomized, len(v.nodes))
 	for i, n := range v.nodes {
-		if n.Kind == tree.Atom {
+		if n.Kind == tree.Atom && !n.Untyped {
 			out[i] = atomized{v: item(n)}
 		} else {
 			out[i] = atomized{Str(n.Text()), true}

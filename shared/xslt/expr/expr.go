@@ -72,6 +72,9 @@ type Context struct {
 	Current *tree.Node
 	// Locals are the local variables by slot.
 	Locals []Value
+	// Group and Key are what current-group() and current-grouping-key() return.
+	Group []*tree.Node
+	Key   Value
 }
 
 // Expr is a compiled expression.

@@ -185,7 +185,7 @@ func fnDistinct(c *Context, a []Value) Value {
 		if s := n.Text(); !seen[s] {
 			seen[s] = true
 			c.Env.Budget.Take(1)
-			out = append(out, tree.NewAtom(s, n.Kind == tree.Atom && n.Number))
+			out = append(out, tree.Atomize(n))
 		}
 	}
 	return Of(out...)
@@ -228,7 +228,7 @@ func fnData(c *Context, a []Value) Value {
 	c.Env.Budget.Take(len(a[0].nodes))
 	out := make([]*tree.Node, len(a[0].nodes))
 	for i, n := range a[0].nodes {
-		out[i] = tree.NewAtom(n.Text(), n.Kind == tree.Atom && n.Number)
+		out[i] = tree.Atomize(n)
 	}
 	return Of(out...)
 }
@@ -255,7 +255,7 @@ func extreme(sign int) func(*Context, []Value) Value {
 		if len(a[0].nodes) == 0 {
 			return Of()
 		}
-		if !slices.ContainsFunc(a[0].nodes, func(n *tree.Node) bool { return n.Kind != tree.Atom || n.Number }) {
+		if !slices.ContainsFunc(a[0].nodes, func(n *tree.Node) bool { return n.Kind != tree.Atom || n.Number || n.Untyped }) {
 			return item(slices.MaxFunc(a[0].nodes, func(x, y *tree.Node) int { return sign * strings.Compare(x.Data, y.Data) }))
 		}
 		best := operand(Of(a[0].nodes[0]))

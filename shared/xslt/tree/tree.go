@@ -45,8 +45,9 @@ type Node struct {
 	Kind Kind
 	// Raw is set on text that is written without escaping.
 	Raw bool
-	// Number is set on an atom that is a number.
-	Number bool
+	// Number is set on an atom that is a number, Untyped on one that is the text of a
+	// node.
+	Number, Untyped bool
 	// Line is the line of an element in its document, from 1; 0 if not wanted.
 	Line int32
 
@@ -227,6 +228,14 @@ func (t *Tree) addAttr(e *Node, name Name, prefix, value string) *Node {
 // NewAtom returns an atom of a sequence.
 func NewAtom(text string, number bool) *Node {
 	return &Node{Kind: Atom, Data: text, Number: number}
+}
+
+// Atomize returns the text of a node as an atom; an atom is itself.
+func Atomize(n *Node) *Node {
+	if n.Kind == Atom {
+		return n
+	}
+	return &Node{Kind: Atom, Data: n.Text(), Untyped: true}
 }
 
 // Attr returns the value of an attribute without a namespace.
