@@ -174,6 +174,8 @@ func TestValues(t *testing.T) {
 		{doc + "JSON.stringify({v: x.name})", `{"v":"N"}`},
 		{doc + "+new XML('<n>4</n>') + 1", "5"},
 		{"new XMLList('<a/><b/>').length()", "2"},
+		{"new XML('<?xml version=\"1.0\" encoding=\"utf-16\"?><a><b>\u00e9</b></a>').b", "é"},
+		{"new XML('<?xml version=\"1.0\" encoding=\"ISO-8859-1\" standalone=\"yes\"?>\\n<a><b>\u00e9</b></a>').b", "é"},
 		{"new XML('<?a b?><!-- c --><a><!-- d --><b/><?e f?></a><!-- g -->').toXMLString()", "<a>\n  <b/>\n</a>"},
 		{"new XML('').toXMLString() + new XML('text')", "text"},
 		{"new XML('<?xml version=\"1.0\"?><a>&lt;&amp;</a>').toXMLString()", "<a>&lt;&amp;</a>"},
