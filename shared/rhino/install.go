@@ -1,8 +1,10 @@
 package rhino
 
 import (
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/dop251/goja"
 )
@@ -27,6 +29,9 @@ func (r *Runtime) install(n features, limit time.Duration) {
 	}
 	if n.regexps && limit > RegexpLimit {
 		r.boundRegexps()
+	}
+	if n.lastMatch {
+		r.installLastMatch()
 	}
 	if n.dates {
 		r.installDates()
@@ -55,6 +60,60 @@ func (r *Runtime) wrap(o *goja.Object, name string, before func(goja.FunctionCal
 		return v
 	})
 	o.DefineDataProperty(name, f, goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+}
+
+// installLastMatch gives RegExp what Rhino keeps there of the last match: $1 to $9,
+// lastMatch, leftContext and rightContext.
+func (r *Runtime) installLastMatch() {
+	proto := r.prototype("RegExp")
+	exec, _ := goja.AssertFunction(proto.Get("exec"))
+	var match *goja.Object
+	run := func(call goja.FunctionCall) goja.Value {
+		v, err := exec(call.This, call.Arguments...)
+		if err != nil {
+			panic(err)
+		}
+		if o, ok := v.(*goja.Object); ok {
+			match = o
+		}
+		return v
+	}
+	method := func(name string, f func(goja.FunctionCall) goja.Value) {
+		proto.DefineDataProperty(name, r.ToValue(f), goja.FLAG_TRUE, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+	method("exec", run)
+	method("test", func(call goja.FunctionCall) goja.Value { return r.ToValue(!goja.IsNull(run(call))) })
+	define := func(name string, get func() goja.Value) {
+		getter := r.ToValue(func(goja.FunctionCall) goja.Value {
+			if match != nil {
+				if v := get(); v != nil && !goja.IsUndefined(v) {
+					return v
+				}
+			}
+			return r.ToValue("")
+		})
+		r.GlobalObject().Get("RegExp").(*goja.Object).DefineAccessorProperty(name, getter, nil, goja.FLAG_TRUE, goja.FLAG_FALSE)
+	}
+	for i := range 10 {
+		name := "$" + strconv.Itoa(i)
+		if i == 0 {
+			name = "lastMatch"
+		}
+		define(name, func() goja.Value { return match.Get(strconv.Itoa(i)) })
+	}
+	define("leftContext", func() goja.Value { return r.around(match, 0) })
+	define("rightContext", func() goja.Value { return r.around(match, 1) })
+}
+
+// around is the text before (0) or behind (1) a match.
+func (r *Runtime) around(match *goja.Object, side int) goja.Value {
+	input := utf16Of(match.Get("input").String())
+	from := int(match.Get("index").ToInteger())
+	if side == 1 {
+		from += len(utf16Of(match.Get("0").String()))
+		return r.ToValue(string(utf16.Decode(input[from:])))
+	}
+	return r.ToValue(string(utf16.Decode(input[:from])))
 }
 
 // installDates gives dates the old methods that goja leaves out (ECMAScript, annex

@@ -5,7 +5,7 @@
 //
 // What it adds to goja: bounds on source, time, recursion, strings and JSON
 // depth; error texts in Rhino's words; x.length() on strings; functions declared
-// in blocks; E4X values.
+// in blocks; RegExp.$1 and its kin; getYear of dates; E4X values.
 //
 // E4X is there in part. XML and XMLList objects with property access
 // (doc.a.b, doc.a[1], doc.@id, doc..name, doc.*), their methods, and
@@ -68,7 +68,7 @@ type Script struct {
 // features are what a runtime has to have for a script, found from the names
 // it mentions: what is not mentioned is not installed.
 type features struct {
-	json, xml, strings, arrays, regexps, dates bool
+	json, xml, strings, arrays, regexps, dates, lastMatch bool
 
 	java map[string]bool // methods of java.lang.String
 }
@@ -217,6 +217,8 @@ func (n *features) mention(name string) {
 		n.regexps = true
 	case "getYear", "setYear", "toGMTString":
 		n.dates = true
+	case "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "lastMatch", "leftContext", "rightContext":
+		n.lastMatch = true
 	}
 	if _, ok := javaMethods[name]; ok {
 		if n.java == nil {
@@ -233,6 +235,7 @@ func (n *features) merge(o features) {
 	n.arrays = n.arrays || o.arrays
 	n.regexps = n.regexps || o.regexps
 	n.dates = n.dates || o.dates
+	n.lastMatch = n.lastMatch || o.lastMatch
 	for name := range o.java {
 		if n.java == nil {
 			n.java = make(map[string]bool)

@@ -126,6 +126,13 @@ func TestValues(t *testing.T) {
 		{"var d = new Date(0); d.setYear(99); var a = d.toISOString(); d.setYear(2014); a + d.getFullYear()", "1999-01-01T00:00:00.000Z2014"},
 		{"new Date(NaN).getYear() + '' + new Date(0).setYear('x')", "NaNNaN"},
 		{"'abc'.substr(-2) + escape('é') + 'a'.concat('b')", "bc%E9ab"},
+		// the last match
+		{"/(a)(x)?(b)/.test('-abc'); [RegExp.$1, RegExp.$2, RegExp.$3, RegExp.$4, RegExp.lastMatch, RegExp.leftContext, RegExp.rightContext].join()", "a,,b,,ab,-,c"},
+		{"RegExp.$1 + ':' + RegExp.lastMatch", ":"},
+		{"'k=v'.match(/(\\w)=(\\w)/); /nothing/.test('x'); RegExp.$2", "v"},
+		{"'x1y2'.replace(/[a-z](\\d)/g, function() { return RegExp.$1 })", "22"},
+		{"if (/^é(.)/.exec('é😀')) { RegExp.$1.length + RegExp.rightContext.length }", "2"},
+		{"'a$1'.replace(/(a)/, 'b$1') + 'x'.search(/x/) + 'a,b'.split(/,/).length", "ba$102"},
 		// functions in blocks
 		{"if (true) { function f() { return 1 } } f()", "1"},
 		{"if (false) { function f() {} } typeof f", "undefined"},
