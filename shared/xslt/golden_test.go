@@ -84,7 +84,7 @@ func TestResults(t *testing.T) {
 
 type testCase struct{ *txtar.Archive }
 
-func readCase(t *testing.T, file string) testCase {
+func readCase(t testing.TB, file string) testCase {
 	ar, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@
 // first, nodes compare as strings, a double of a million is 1.0E6.
 //
 // A Stylesheet is immutable and shared by all calls. Run is bounded: in the nodes and
-// the text it makes, in the depth of templates, and by its context. Elements nested
+// the text it makes, in the depth of templates, in steps, and by its context. Elements nested
 // more than xmltoken.MaxDepth deep and document type declarations are refused.
 //
 // Source: https://www.w3.org/TR/1999/REC-xslt-19991116
@@ -34,12 +34,13 @@ const Space = "http://www.w3.org/1999/XSL/Transform"
 
 // Bounds of a transformation.
 const (
-	MaxNodes   = 1_000_000 // of the source and all that is made of it
-	MaxText    = 128 << 20 // bytes that are read, put together or made
-	MaxOutput  = 30 << 20  // bytes of the result; the largest payload that Apigee buffers
-	MaxDepth   = 10_000    // templates inside each other
-	maxContent = 10_000    // elements inside each other in a result
-	maxSheet   = 4 << 20   // bytes of a stylesheet
+	MaxNodes   = 1_000_000   // of the source and all that is made of it
+	MaxText    = 128 << 20   // bytes that are read, put together or made
+	MaxOutput  = 30 << 20    // bytes of the result; the largest payload that Apigee buffers
+	MaxSteps   = 200_000_000 // nodes looked at and instructions run: some seconds
+	MaxDepth   = 10_000      // templates inside each other
+	maxContent = 10_000      // elements inside each other in a result
+	maxSheet   = 4 << 20     // bytes of a stylesheet
 )
 
 // Problem is one reason why a stylesheet does not compile.
@@ -117,10 +118,14 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Run transforms a document. Errors are those of parsing it (*xmltoken.Error), of the
 // context, tree.Limit, ErrOutput, or an *Error.
-func (s *Stylesheet) Run(ctx context.Context, source []byte, o Options) (res Result, err error) {
+func (s *Stylesheet) Run(ctx context.Context, source []byte, o Options) (Result, error) {
+	return s.run(ctx, source, o, MaxSteps)
+}
+
+func (s *Stylesheet) run(ctx context.Context, source []byte, o Options, steps int) (res Result, err error) {
 	r := &run{sheet: s, params: o.Params, globals: make([]globalValue, len(s.globals))}
 	r.budget = tree.Budget{Nodes: MaxNodes, Bytes: MaxText}
-	r.env = expr.Env{Ctx: ctx, Budget: &r.budget, Global: r.global, Key: r.key, Now: o.Now}
+	r.env = expr.Env{Ctx: ctx, Budget: &r.budget, Global: r.global, Key: r.key, Now: o.Now, Steps: steps}
 	if r.source, err = tree.Parse(source, &r.budget, tree.Options{Charset: o.Charset, Strip: s.strip()}); err != nil {
 		return Result{}, err
 	}

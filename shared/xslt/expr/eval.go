@@ -546,8 +546,10 @@ func (e *callExpr) positional() bool {
 }
 
 func (e *callExpr) eval(c *Context) Value {
-	var few [4]Value
-	args := few[:0]
+	var args []Value
+	if len(e.args) > 0 {
+		args = make([]Value, 0, len(e.args))
+	}
 	for i, a := range e.args {
 		args = append(args, e.convert(a.eval(c), e.f.Params[min(i, len(e.f.Params)-1)], i))
 	}

@@ -48,13 +48,19 @@ type Env struct {
 	Key func(key int, of *tree.Node, value string) []*tree.Node
 	// Now is the time of the transformation.
 	Now time.Time
+	// Steps is how much work may still be done, in the units of Tick.
+	Steps int
 
 	ticks int
 }
 
-// Tick counts work; every few thousand units it looks whether the context is done.
+// Tick counts work: nodes that are looked at, instructions, bytes of text. Every few
+// thousand units it looks whether the context is done, or the work too much.
 func (e *Env) Tick(n int) {
 	if e.ticks += n; e.ticks > 4096 {
+		if e.Steps -= e.ticks; e.Steps < 0 {
+			panic(tree.Limit("the transformation takes too many steps"))
+		}
 		e.ticks = 0
 		if err := e.Ctx.Err(); err != nil {
 			panic(Stopped{err})

@@ -38,7 +38,7 @@ func evaluate(t testing.TB, src string, two bool) (out string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	env := &Env{Ctx: ctx, Budget: b, Global: func(i int) Value { return vars[i] }, Now: time.Unix(0, 0)}
+	env := &Env{Ctx: ctx, Budget: b, Global: func(i int) Value { return vars[i] }, Now: time.Unix(0, 0), Steps: 1e8}
 	c := &Context{Env: env, Node: d.Root.First, Current: d.Root.First, Pos: 1, Size: 1, Locals: make([]Value, 20)}
 	defer func() {
 		switch p := recover().(type) {
@@ -200,7 +200,7 @@ func FuzzExpr(f *testing.F) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		c := &Context{Env: &Env{Ctx: ctx, Budget: b}}
+		c := &Context{Env: &Env{Ctx: ctx, Budget: b, Steps: 1e7}}
 		for n := d.Root; n != nil; n = n.Following(d.Root) {
 			for _, p := range list {
 				matches(p, c, n)

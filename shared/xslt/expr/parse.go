@@ -686,12 +686,40 @@ func (p *parser) call(qname string) Expr {
 			if len(args) > 0 {
 				p.expect(",")
 			}
+			if len(args) == 0 && p.startsDate(qname) {
+				args = append(args, p.date())
+				continue
+			}
 			args = append(args, p.single())
 		}
 		return p.bind(qname, args)
 	}
 	p.unexpected()
 	return nil
+}
+
+// startsDate reports whether the first argument of a call is a constructor of a date
+// for a function that formats it. Dates are strings here, which only those functions
+// cannot tell from dates.
+func (p *parser) startsDate(qname string) bool {
+	t, after := p.peek(), p.peekAt(1)
+	f := p.resolve(qname, "")
+	if f.Space != "" && f.Space != functionSpace || f.Local != "format-dateTime" && f.Local != "format-date" && f.Local != "format-time" {
+		return false
+	}
+	if t.kind != name || after.kind != symbol || after.text != "(" || !strings.Contains(t.text, ":") {
+		return false
+	}
+	n := p.resolve(t.text, "")
+	return n.Space == schemaSpace && (n.Local == "dateTime" || n.Local == "date" || n.Local == "time")
+}
+
+func (p *parser) date() Expr {
+	p.next()
+	p.expect("(")
+	e := p.single()
+	p.expect(")")
+	return e
 }
 
 // bind finds the function of a call and checks its arguments.
