@@ -180,8 +180,8 @@ func (r *RouteRule) checkIn(names map[string]bool, problems *Problems) {
 	switch {
 	case r.Name == "":
 		problems.Warnf(r.Pos, "<RouteRule> has no attribute name")
-	case !validName(r.Name):
-		checkName(r.Pos, "RouteRule", r.Name, problems)
+	case !validName(r.Name): // it only shows in route.name
+		problems.Warnf(r.Pos, "name %q of <RouteRule> has characters other than A-Z a-z 0-9 . _ - $ %% and blank", r.Name)
 	case names[r.Name]:
 		problems.Warnf(r.Pos, "second <RouteRule> with name %q", r.Name)
 	}
