@@ -72,6 +72,7 @@ func (e *Endpoint) nullRoute(fc *flow.Context) error {
 var notReflected = []string{
 	"Authorization", "Connection", "Content-Encoding", "Content-Length", "Cookie", "Expect", "Keep-Alive",
 	"Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+	"X-Goog-Iap-Jwt-Assertion", "X-Serverless-Authorization", // put there by what stands before the gateway
 }
 
 func reflected(header string) bool {
