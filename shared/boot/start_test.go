@@ -11,9 +11,7 @@ import (
 
 // heavy are packages that every cold start would pay for, whatever is deployed.
 // docs/PERFORMANCE.md has what they took.
-var heavy = []string{
-	"github.com/santhosh-tekuri/jsonschema", "github.com/getkin/kin-openapi", "cloud.google.com/go/pubsub", "cloud.google.com/go/logging",
-}
+var heavy = []string{"github.com/santhosh-tekuri/jsonschema", "github.com/getkin/kin-openapi"}
 
 // linked are all packages that the functions link.
 func linked(t *testing.T) map[string]bool {
