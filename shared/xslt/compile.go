@@ -25,6 +25,7 @@ type compiler struct {
 	order    int        // of template rules
 	used     []setUse
 	calls    []call
+	funcs    map[tree.Name][]*function
 }
 
 // call is a use of a named template, resolved when all are known.
@@ -88,6 +89,7 @@ func newCompiler() *compiler {
 		attrSets: map[tree.Name][]*attributeSet{},
 		keyNames: map[tree.Name]int{},
 		aliases:  map[string]alias{},
+		funcs:    map[tree.Name][]*function{},
 	}
 }
 
@@ -398,6 +400,10 @@ func (c *compiler) declarations(st *static, root *tree.Node) {
 					c.sheet.keys = append(c.sheet.keys, &key{})
 				}
 			}
+		case "function":
+			if named {
+				c.declareFunction(n, name)
+			}
 		case "decimal-format":
 			c.decimalFormat(c.with(st, n), n)
 		case "namespace-alias":
@@ -420,6 +426,8 @@ func (c *compiler) declaration(st *static, n *tree.Node) {
 		c.template(st, n)
 	case "variable", "param":
 		c.global(st, n)
+	case "function":
+		c.functionBody(st, n)
 	case "output":
 		c.output(st, n)
 	case "key":
@@ -442,7 +450,7 @@ func (c *compiler) declaration(st *static, n *tree.Node) {
 // known2 are elements of XSLT 2.0 and 3.0 that are not supported.
 var known2 = map[string]bool{
 	"analyze-string": true, "matching-substring": true, "non-matching-substring": true, "character-map": true,
-	"output-character": true, "document": true, "function": true, "import-schema": true,
+	"output-character": true, "document": true, "import-schema": true,
 	"next-match": true, "perform-sort": true, "result-document": true, "accept": true, "accumulator": true,
 	"accumulator-rule": true, "assert": true, "break": true, "catch": true, "context-item": true, "evaluate": true,
 	"expose": true, "fork": true, "global-context-item": true, "iterate": true, "map": true, "map-entry": true,
@@ -509,7 +517,7 @@ func (c *compiler) template(st *static, n *tree.Node) {
 	case !matches && (a["mode"] != "" || a["priority"] != ""):
 		c.errorf(n, "<%s> has mode or priority without match", n.QName())
 	}
-	c.as(n, a, true)
+	c.as(n, a)
 	t := &template{line: int(n.Line)}
 	t.frame = c.inFrame(func() { t.body = c.content(st, n, true) })
 	if named {

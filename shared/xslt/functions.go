@@ -16,6 +16,9 @@ func (c *compiler) function(scope *tree.Scope) func(tree.Name) (*expr.Function, 
 		if name == (tree.Name{Space: "http://exslt.org/common", Local: "node-set"}) {
 			return nodeSet, true
 		}
+		if list := c.funcs[name]; len(list) > 0 {
+			return &expr.Function{Params: "*+", Result: expr.Any, Bind: bindFunction(list)}, true
+		}
 		if name.Space != "" {
 			return nil, false
 		}

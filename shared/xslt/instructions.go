@@ -309,13 +309,16 @@ func (c *compiler) binding(st *static, n *tree.Node, param bool) binding {
 	case n.First != nil:
 		b.body = c.content(st, n, false)
 	}
-	b.as = c.as(n, a, selected)
+	b.as = c.as(n, a)
 	return b
 }
 
-// as compiles the type of a variable, of what is supported: a node test, which
-// selected values are not checked against, or a simple type that values are cast to.
-func (c *compiler) as(n *tree.Node, a attrs, selected bool) string {
+// anyNodes is the type of a sequence of nodes, which are not checked.
+const anyNodes = "node"
+
+// as compiles the type of a variable, of what is supported: a node test, or a simple
+// type that values are cast to, with how many there may be.
+func (c *compiler) as(n *tree.Node, a attrs) string {
 	src := strings.ReplaceAll(strings.TrimSpace(a["as"]), " ", "")
 	if src == "" {
 		return ""
@@ -326,21 +329,17 @@ func (c *compiler) as(n *tree.Node, a attrs, selected bool) string {
 		case "document-node":
 			return ""
 		case "node", "item", "element", "attribute", "text":
-			if selected {
-				return ""
-			}
+			return anyNodes
 		}
-	} else if prefix, local, ok := strings.Cut(typ, ":"); ok && len(src)-len(typ) <= 1 && !strings.ContainsAny(src, "*+") {
+	} else if prefix, local, ok := strings.Cut(typ, ":"); ok && len(src)-len(typ) <= 1 {
 		if uri, _ := n.Scope.Lookup(prefix); uri == "http://www.w3.org/2001/XMLSchema" && local != "" {
 			if _, known := expr.Cast(local, expr.Str("1")); known {
 				if n.Name.Local == "template" {
 					return ""
 				}
-				return strings.TrimSuffix(local+src[len(typ):], "+")
+				return local + src[len(typ):]
 			}
 		}
-	} else if ok && selected {
-		return ""
 	}
 	c.errorf(n, "as=%q of <%s> is not supported", a["as"], n.QName())
 	return ""
@@ -552,12 +551,12 @@ func (c *compiler) copyOf(st *static, n *tree.Node) instr {
 	return &copyOf{sel: c.expr(st, n, a["select"]), spaces: c.yes(n, a, "copy-namespaces", true)}
 }
 
-// sequenceInstr compiles xsl:sequence, which in content that makes a tree is
-// xsl:copy-of.
+// sequenceInstr compiles xsl:sequence, which is xsl:copy-of in content that makes a
+// tree.
 func (c *compiler) sequenceInstr(st *static, n *tree.Node) instr {
 	a := c.take(st, n, "select!")
 	c.empty(n)
-	return &copyOf{sel: c.expr(st, n, a["select"]), spaces: true}
+	return &copyOf{sel: c.expr(st, n, a["select"]), spaces: true, items: true}
 }
 
 func (c *compiler) message(st *static, n *tree.Node) instr {

@@ -15,6 +15,7 @@ type output struct {
 	depth   int
 	pending []byte // text that is no node yet
 	raw     bool   // of pending
+	items   *items // nil: a tree is what is wanted
 }
 
 func newOutput(r *run) *output {

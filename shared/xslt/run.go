@@ -283,17 +283,28 @@ func (b *binding) value(r *run, s *state) expr.Value {
 	case b.body == nil:
 		return convert(b.as, expr.Str(""))
 	}
-	return convert(b.as, expr.Of(r.fragment(s, b.body)))
+	if b.as != "" {
+		return convert(b.as, r.sequence(s, b.body))
+	}
+	return expr.Of(r.fragment(s, b.body))
 }
 
 // convert makes a value the type that its variable has.
 func convert(as string, v expr.Value) expr.Value {
-	if as == "" {
+	if as == "" || as == anyNodes {
 		return v
 	}
-	typ, optional := strings.CutSuffix(as, "?")
+	typ := strings.TrimRight(as, "?*+")
+	if as[len(as)-1] == '*' || as[len(as)-1] == '+' {
+		var out []*tree.Node
+		for _, n := range v.Items() {
+			one, _ := expr.Cast(typ, expr.Of(n))
+			out = append(out, one.Items()...)
+		}
+		return expr.Of(out...)
+	}
 	if v.Kind() == expr.Nodes && len(v.Nodes()) == 0 {
-		if !optional {
+		if typ == as {
 			expr.Fail("An empty sequence is not allowed as the value of a variable of type xs:%s", typ)
 		}
 		return v
@@ -714,10 +725,15 @@ func (in *copyInstr) exec(r *run, s *state) {
 type copyOf struct {
 	sel    expr.Expr
 	spaces bool
+	items  bool // xsl:sequence
 }
 
 func (in *copyOf) exec(r *run, s *state) {
 	v := expr.Eval(in.sel, &s.Context)
+	if in.items && s.out.collects() {
+		s.out.collect(v)
+		return
+	}
 	if v.Kind() != expr.Nodes {
 		s.out.text(v.Text(), false)
 		return

@@ -1,7 +1,7 @@
 // Package xslt compiles and runs XSLT 1.0 stylesheets, and of XSLT 2.0 what package
 // expr says and what stylesheets of API proxies commonly use: value-of/@separator,
 // @select where 1.0 wants content, several modes, xpath-default-namespace,
-// copy-namespaces, xsl:for-each-group, xsl:sequence, xsl:namespace, and @as with the simplest types.
+// copy-namespaces, xsl:for-each-group, xsl:function, xsl:sequence, xsl:namespace, and @as with the simplest types.
 // Everything else of 2.0 and 3.0 is refused by Compile, by its name and line, and so
 // are xsl:import, xsl:include, document() and extensions: a stylesheet reads nothing
 // but its source.
@@ -66,6 +66,7 @@ type Stylesheet struct {
 	named     map[tree.Name]*template
 	modes     map[tree.Name]*mode
 	keys      []*key
+	functions []*function
 	spaces    []spaceRule
 	output    Output
 	decimals  map[tree.Name]*decimalFormat
@@ -125,7 +126,7 @@ func (s *Stylesheet) Run(ctx context.Context, source []byte, o Options) (Result,
 func (s *Stylesheet) run(ctx context.Context, source []byte, o Options, steps int) (res Result, err error) {
 	r := &run{sheet: s, params: o.Params, globals: make([]globalValue, len(s.globals))}
 	r.budget = tree.Budget{Nodes: MaxNodes, Bytes: MaxText}
-	r.env = expr.Env{Ctx: ctx, Budget: &r.budget, Global: r.global, Key: r.key, Now: o.Now, Steps: steps}
+	r.env = expr.Env{Ctx: ctx, Budget: &r.budget, Global: r.global, Key: r.key, Call: r.call, Now: o.Now, Steps: steps}
 	if r.source, err = tree.Parse(source, &r.budget, tree.Options{Charset: o.Charset, Strip: s.strip()}); err != nil {
 		return Result{}, err
 	}

@@ -24,7 +24,7 @@
 //
 // Differences from Apigee: stylesheets are those of XSLT 1.0, with the functions and
 // the syntax of 2.0 that are commonly used. Of 2.0 and 3.0 are refused:
-// xsl:function, xsl:analyze-string, xsl:result-document, character maps, tunnel
+// xsl:analyze-string, xsl:result-document, character maps, tunnel
 // parameters, types other than the simplest, dates other than as text, and regular
 // expressions that are not literals; where the host offers a Java virtual machine, it
 // runs those stylesheets. A stylesheet of version 1.0 runs by the rules of 1.0, where

@@ -46,6 +46,8 @@ type Env struct {
 	Global func(slot int) Value
 	// Key returns the nodes that have a value for a key, in the document of a node.
 	Key func(key int, of *tree.Node, value string) []*tree.Node
+	// Call calls a function of the stylesheet.
+	Call func(function int, args []Value) Value
 	// Now is the time of the transformation.
 	Now time.Time
 	// Steps is how much work may still be done, in the units of Tick.
