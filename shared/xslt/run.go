@@ -255,7 +255,11 @@ func (r *run) global(slot int) expr.Value {
 	r.enter()
 	switch {
 	case g.param && given && g.name.Space == "":
-		v.value = convert(g.binding.as, expr.Str(text))
+		v.value = expr.Str(text)
+		if r.sheet.two { // Saxon takes what is given as text without a type
+			v.value = expr.Of(&tree.Node{Kind: tree.Atom, Data: text, Untyped: true})
+		}
+		v.value = convert(g.binding.as, v.value)
 	case g.binding.required:
 		expr.Fail("No value supplied for required parameter $%s", g.name)
 	default:
@@ -491,7 +495,7 @@ func (a avt) value(s *state) string {
 			b.WriteString(a.part(s, p.e))
 		}
 	}
-	s.Env.Budget.Text(b.Len())
+	s.Env.Budget.String(b.Len())
 	return b.String()
 }
 
@@ -790,10 +794,9 @@ func (r *run) sorted(s *state, nodes []*tree.Node, keys []sortKey) []*tree.Node 
 // sort returns the places of nodes in their order (section 10). prepare, if there,
 // changes the context of the ith.
 func (r *run) sort(s *state, nodes []*tree.Node, keys []sortKey, prepare func(c *expr.Context, i int)) []int {
-	compare := make([]func(a, b *sortValue) int, len(keys))
-	numeric := make([]bool, len(keys))
+	by := make([]ordering, len(keys))
 	for k := range keys {
-		numeric[k], compare[k] = keys[k].comparison(s, nodes)
+		by[k] = keys[k].ordering(s)
 	}
 	order := make([]int, len(nodes))
 	values := make([]sortValue, len(nodes)*len(keys))
@@ -808,17 +811,19 @@ func (r *run) sort(s *state, nodes []*tree.Node, keys []sortKey, prepare func(c 
 		order[i] = i
 		for k := range keys {
 			v, to := expr.Eval(keys[k].sel, &c), &values[i*len(keys)+k]
-			if numeric[k] {
+			by[k].numeric = by[k].numeric && (!by[k].typed || isNumber(v))
+			if by[k].numeric {
 				to.num = v.Number()
-			} else {
+			}
+			if !by[k].numeric || by[k].typed {
 				to.text = v.Text()
 			}
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		r.env.Tick(1)
-		for k := range compare {
-			if d := compare[k](&values[a*len(keys)+k], &values[b*len(keys)+k]); d != 0 {
+		for k := range by {
+			if d := by[k].compare(&values[a*len(keys)+k], &values[b*len(keys)+k]); d != 0 {
 				return d
 			}
 		}
@@ -827,52 +832,61 @@ func (r *run) sort(s *state, nodes []*tree.Node, keys []sortKey, prepare func(c 
 	return order
 }
 
-func (k *sortKey) comparison(s *state, nodes []*tree.Node) (bool, func(a, b *sortValue) int) {
-	sign := 1
+// ordering is how the values of a key compare.
+type ordering struct {
+	sign    int
+	numeric bool
+	typed   bool // numeric only as long as all values are numbers, as in 2.0
+	fold    bool // letters first without their case
+	lower   int  // 1: small letters before their capitals, else -1
+}
+
+func (k *sortKey) ordering(s *state) ordering {
+	o := ordering{sign: 1, lower: 1}
 	switch v := k.order.value(s); v {
 	case "", "ascending":
 	case "descending":
-		sign = -1
+		o.sign = -1
 	default:
 		expr.Fail("order %q of xsl:sort is not ascending or descending", v)
 	}
-	caseOrder := k.caseOrder.value(s)
 	switch typ := k.dataType.value(s); typ {
 	case "number":
-		return true, func(a, b *sortValue) int { return sign * compareNumbers(a.num, b.num) }
+		o.numeric = true
 	case "":
-		if k.two && k.typed(nodes) {
-			return true, func(a, b *sortValue) int { return sign * compareNumbers(a.num, b.num) }
-		}
+		o.numeric, o.typed = k.two, k.two
 	case "text":
 	default:
 		expr.Fail("data-type %q of xsl:sort is not text or number", typ)
 	}
-	if caseOrder == "" && !k.lang {
-		return false, func(a, b *sortValue) int { return sign * strings.Compare(a.text, b.text) }
-	}
-	lower := -1
+	caseOrder := k.caseOrder.value(s)
+	o.fold = caseOrder != "" || k.lang
 	if caseOrder == "upper-first" {
-		lower = 1
+		o.lower = -1
 	}
-	return false, func(a, b *sortValue) int {
+	return o
+}
+
+func (o *ordering) compare(a, b *sortValue) int {
+	if o.numeric {
+		return o.sign * cmp.Compare(a.num, b.num) // NaN comes first
+	}
+	if o.fold {
 		if d := strings.Compare(strings.ToLower(a.text), strings.ToLower(b.text)); d != 0 {
-			return sign * d
+			return o.sign * d
 		}
-		return sign * lower * strings.Compare(b.text, a.text) // small letters are behind capitals
+		return o.sign * o.lower * strings.Compare(b.text, a.text) // capitals are first in Unicode
 	}
+	return o.sign * strings.Compare(a.text, b.text)
 }
 
-// typed reports whether all values of the key are numbers, which 2.0 sorts as such.
-func (k *sortKey) typed(nodes []*tree.Node) bool {
-	if expr.KindOf(k.sel) == expr.Number {
-		return true // as of count(current-group())
+// isNumber reports whether a value is a number by its type.
+func isNumber(v expr.Value) bool {
+	if list := v.Nodes(); len(list) == 1 {
+		return list[0].Kind == tree.Atom && list[0].Number
 	}
-	return expr.IsContext(k.sel) && !slices.ContainsFunc(nodes, func(n *tree.Node) bool { return n.Kind != tree.Atom || !n.Number })
+	return v.Kind() == expr.Number
 }
-
-// compareNumbers puts NaN first.
-func compareNumbers(a, b float64) int { return cmp.Compare(a, b) }
 
 // key is all xsl:key of one name.
 type key struct{ patterns []keyPattern }

@@ -147,9 +147,3 @@ func Literal(e Expr) (string, bool) {
 	l, ok := e.(literal)
 	return l.v.text, ok && l.v.kind == String
 }
-
-// IsContext reports whether an expression is the context item, ".".
-func IsContext(e Expr) bool {
-	_, ok := e.(dot)
-	return ok
-}

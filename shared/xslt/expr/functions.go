@@ -86,7 +86,7 @@ func fnConcat(c *Context, a []Value) Value {
 	for _, v := range a {
 		n += len(v.text)
 	}
-	c.Env.Budget.Text(n)
+	c.Env.Budget.String(n)
 	var b strings.Builder
 	b.Grow(n)
 	for _, v := range a {
@@ -159,7 +159,7 @@ func fnTranslate(c *Context, a []Value) Value {
 			m[r] = to[i]
 		}
 	}
-	c.Env.Budget.Text(len(s))
+	c.Env.Budget.String(len(s))
 	return Str(strings.Map(func(r rune) rune {
 		if t, ok := m[r]; ok {
 			return t

@@ -69,11 +69,12 @@ func Join(c *Context, v Value, sep string) string {
 	}
 	var b strings.Builder
 	for i, n := range v.nodes {
+		c.Env.Tick(1)
 		if i > 0 {
 			b.WriteString(sep)
 		}
 		s := n.Text()
-		c.Env.Budget.Text(len(s) + len(sep))
+		c.Env.Budget.String(len(s) + len(sep))
 		b.WriteString(s)
 	}
 	return b.String()
@@ -137,7 +138,7 @@ func replaceAll(c *Context, re *javaregex.Regexp, s, by string) string {
 	if err != nil {
 		Fail("%v", err)
 	}
-	c.Env.Budget.Text(len(out))
+	c.Env.Budget.String(len(out))
 	return out
 }
 

@@ -155,6 +155,18 @@ func (b *Budget) Text(n int) {
 	}
 }
 
+// maxString bounds one string that is put together, in bytes.
+const maxString = 30 << 20
+
+// String takes a string from the budget that is made on the way to the result. It is
+// counted as a quarter of its length: most of them do not live long.
+func (b *Budget) String(n int) {
+	if n > maxString {
+		panic(Limit("the transformation makes a string that is too long"))
+	}
+	b.Text(n / 4)
+}
+
 // Tree is a document, or a fragment of a result.
 type Tree struct {
 	Root   *Node
@@ -289,10 +301,17 @@ func (n *Node) Text() string {
 	if n.First == n.Last && n.First.Kind == Text {
 		return n.First.Data
 	}
-	var b strings.Builder
+	size := 0
 	for c := n.First; c != nil; c = c.Following(n) {
 		if c.Kind == Text {
-			n.tree.budget.Text(len(c.Data))
+			size += len(c.Data)
+		}
+	}
+	n.tree.budget.Text(size/16 + 1) // so that it cannot be read for ever
+	var b strings.Builder
+	b.Grow(size)
+	for c := n.First; c != nil; c = c.Following(n) {
+		if c.Kind == Text {
 			b.WriteString(c.Data)
 		}
 	}
