@@ -27,8 +27,8 @@ func init() {
 	}
 }
 
-// Done says that the process has started, its first answer is out: the collector works as usual from then
-// on. It may be called more than once.
+// Done says that the process has started and its first answer is out: the collector
+// works as usual from then on. It may be called more than once.
 var Done = sync.OnceFunc(func() {
 	if own {
 		debug.SetGCPercent(usual)
