@@ -306,6 +306,15 @@ func (a *runtimeAPI) take(w http.ResponseWriter, r *http.Request, id string, fai
 		return
 	}
 	body, pipe := io.Pipe()
+	over := make(chan struct{})
+	defer close(over)
+	go func() { // a test that failed reads no more
+		select {
+		case <-a.done:
+			body.Close()
+		case <-over:
+		}
+	}()
 	inv.answer <- &posted{failed: failed, header: r.Header, body: body, trailer: func() http.Header { return r.Trailer }}
 	buf := make([]byte, 32<<10)
 	for {
