@@ -34,7 +34,7 @@ const Space = "http://www.w3.org/1999/XSL/Transform"
 
 // Bounds of a transformation.
 const (
-	MaxNodes   = 1_000_000   // of the source and all that is made of it
+	MaxNodes   = 2_000_000   // of the source and all that is made of it
 	MaxText    = 128 << 20   // bytes that are read, put together or made
 	MaxOutput  = 30 << 20    // bytes of the result; the largest payload that Apigee buffers
 	MaxSteps   = 200_000_000 // nodes looked at and instructions run: some seconds

@@ -66,8 +66,6 @@ type Node struct {
 	Attrs []*Node
 	// Scope is what namespaces are declared here, in an element.
 	Scope *Scope
-
-	namespaces []*Node
 }
 
 // Scope is a list of namespace declarations, innermost first. The nil scope has
@@ -174,6 +172,8 @@ type Tree struct {
 	next   int32
 	slab   []Node
 	budget *Budget
+
+	namespaces map[*Node][]*Node // of elements that were asked for theirs
 }
 
 // New returns a tree that holds its document node.
@@ -278,16 +278,24 @@ func (n *Node) QName() string {
 
 // Namespaces returns the namespace nodes of an element, that of xml first.
 func (n *Node) Namespaces() []*Node {
-	if n.Kind != Element || n.namespaces != nil {
-		return n.namespaces
+	if n.Kind != Element {
+		return nil
+	}
+	list, ok := n.tree.namespaces[n]
+	if ok {
+		return list
 	}
 	add := func(prefix, uri string) {
 		n.tree.budget.Take(1)
-		n.namespaces = append(n.namespaces, &Node{Kind: Namespace, tree: n.tree, order: n.order, sub: int32(len(n.namespaces) + 1), Name: Name{Local: prefix}, Data: uri, Parent: n})
+		list = append(list, &Node{Kind: Namespace, tree: n.tree, order: n.order, sub: int32(len(list) + 1), Name: Name{Local: prefix}, Data: uri, Parent: n})
 	}
 	add("xml", XML)
 	n.Scope.Each(add)
-	return n.namespaces
+	if n.tree.namespaces == nil {
+		n.tree.namespaces = map[*Node][]*Node{}
+	}
+	n.tree.namespaces[n] = list
+	return list
 }
 
 // Text is the string value of a node (XPath 1.0, section 5).
