@@ -307,8 +307,9 @@ func (c *compiler) expr(st *static, n *tree.Node, src string) expr.Expr {
 
 // nodes compiles an expression whose value must be nodes, in 1.0.
 func (c *compiler) nodes(st *static, n *tree.Node, src string) expr.Expr {
+	before := len(c.problems)
 	e := c.expr(st, n, src)
-	if k := expr.KindOf(e); k != expr.Nodes && k != expr.Any && !st.two() && len(c.problems) == 0 {
+	if k := expr.KindOf(e); k != expr.Nodes && k != expr.Any && !st.two() && len(c.problems) == before {
 		c.errorf(n, "select %q of <%s> is not a node-set", src, n.QName())
 	}
 	return e

@@ -68,7 +68,7 @@ func (o *output) start(name tree.Name, prefix string) {
 	}
 	n.Prefix = prefix
 	if uri, ok := n.Scope.Lookup(prefix); !ok || uri != name.Space {
-		n.Scope = &tree.Scope{Prefix: prefix, URI: name.Space, Outer: n.Scope}
+		n.Scope = n.Scope.Declare(prefix, name.Space)
 	}
 }
 
@@ -90,7 +90,7 @@ func (o *output) declare(prefix, uri string) {
 	if prefix == "" && o.at.Name.Space == "" || o.declared(prefix) {
 		return
 	}
-	o.at.Scope = &tree.Scope{Prefix: prefix, URI: uri, Outer: o.at.Scope}
+	o.at.Scope = o.at.Scope.Declare(prefix, uri)
 }
 
 // declared reports whether the open element itself declares a prefix.
@@ -143,7 +143,7 @@ func (o *output) attributePrefix(uri, prefix string) string {
 			return prefix
 		}
 		if !ok || !o.declared(prefix) && prefix != o.at.Prefix {
-			o.at.Scope = &tree.Scope{Prefix: prefix, URI: uri, Outer: o.at.Scope}
+			o.at.Scope = o.at.Scope.Declare(prefix, uri)
 			return prefix
 		}
 	}
@@ -157,7 +157,7 @@ func (o *output) attributePrefix(uri, prefix string) string {
 	for ; ; i++ {
 		p := stem + strconv.Itoa(i)
 		if _, taken := o.at.Scope.Lookup(p); !taken {
-			o.at.Scope = &tree.Scope{Prefix: p, URI: uri, Outer: o.at.Scope}
+			o.at.Scope = o.at.Scope.Declare(p, uri)
 			return p
 		}
 	}

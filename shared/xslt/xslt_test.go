@@ -147,6 +147,10 @@ func TestBounds(t *testing.T) {
 	if _, err = s.Run(t.Context(), []byte("<a/>"), Options{}); !errors.Is(err, ErrDepth) {
 		t.Errorf("depth: %v", err)
 	}
+	s = compile(t, sheet("<xsl:template match='/'><r><xsl:for-each select='//b'><xsl:attribute name='a{position()}'/></xsl:for-each></r></xsl:template>"))
+	if _, err = s.Run(t.Context(), []byte("<a>"+strings.Repeat("<b/>", 1001)+"</a>"), Options{}); !errors.As(err, &limit) {
+		t.Errorf("attributes: %v", err)
+	}
 	if _, err := Compile(make([]byte, maxSheet+1)); err == nil {
 		t.Error("a stylesheet of any size")
 	}

@@ -123,7 +123,7 @@ func bindMatches(_ *Static, args []Expr) (func(*Context, []Value) Value, error) 
 		return nil, err
 	}
 	return func(c *Context, a []Value) Value {
-		c.Env.Tick(len(a[0].text))
+		charge(c, re, a[0].text)
 		found, err := re.Find(a[0].text)
 		if err != nil {
 			Fail("matches(): %v", err)
@@ -132,8 +132,18 @@ func bindMatches(_ *Static, args []Expr) (func(*Context, []Value) Value, error) 
 	}, nil
 }
 
+// charge counts a match; before one that backtracks the context is looked at, for it
+// may take as long as javaregex lets it.
+func charge(c *Context, re *javaregex.Regexp, s string) {
+	n := len(s)
+	if !re.Linear() {
+		n += 1 << 13
+	}
+	c.Env.Tick(n)
+}
+
 func replaceAll(c *Context, re *javaregex.Regexp, s, by string) string {
-	c.Env.Tick(len(s))
+	charge(c, re, s)
 	out, err := re.ReplaceAll(s, by)
 	if err != nil {
 		Fail("%v", err)

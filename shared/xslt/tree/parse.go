@@ -45,9 +45,6 @@ func Parse(text []byte, b *Budget, o Options) (t *Tree, err error) {
 	return p.tree, nil
 }
 
-// maxAttributes bounds the attributes of one element.
-const maxAttributes = 1000
-
 type parser struct {
 	Options
 	scan xmltoken.Scanner
@@ -184,7 +181,10 @@ func (p *parser) declare(n *Node, a xmltoken.Attr) error {
 	case strings.Contains(prefix, ":"):
 		return p.fail("%q is not a name with one prefix", name)
 	}
-	n.Scope = &Scope{Prefix: p.intern([]byte(prefix)), URI: uri, Outer: n.Scope}
+	prefix = p.intern([]byte(prefix))
+	if have, ok := n.Scope.Lookup(prefix); !ok || have != uri {
+		n.Scope = n.Scope.Declare(prefix, uri)
+	}
 	return nil
 }
 

@@ -73,6 +73,24 @@ type Node struct {
 type Scope struct {
 	Prefix, URI string // an empty URI takes the declaration back
 	Outer       *Scope
+
+	depth int // of the list
+}
+
+// maxScope bounds the declarations in an element and around it: each name that is
+// looked up passes them.
+const maxScope = 200
+
+// Declare returns the scope of an element in s that declares a namespace.
+func (s *Scope) Declare(prefix, uri string) *Scope {
+	inner := &Scope{Prefix: prefix, URI: uri, Outer: s, depth: 1}
+	if s != nil {
+		inner.depth += s.depth
+	}
+	if inner.depth > maxScope {
+		panic(Limit("too many namespaces are declared inside each other"))
+	}
+	return inner
 }
 
 // Lookup returns the URI of a prefix; the empty prefix always has one.
@@ -229,7 +247,13 @@ func (t *Tree) SetAttr(e *Node, name Name, prefix, value string) *Node {
 	return t.addAttr(e, name, prefix, value)
 }
 
+// maxAttributes bounds the attributes of one element.
+const maxAttributes = 1000
+
 func (t *Tree) addAttr(e *Node, name Name, prefix, value string) *Node {
+	if len(e.Attrs) == maxAttributes {
+		panic(Limit("an element has too many attributes"))
+	}
 	a := t.node(Attribute)
 	a.order, a.sub = e.order, maxNamespaces+int32(len(e.Attrs))
 	a.Name, a.Prefix, a.Data, a.Parent = name, prefix, value, e

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -79,13 +80,24 @@ func TestParseErrors(t *testing.T) {
 	if _, err := Parse([]byte(strings.Repeat("<a>", 100)), &Budget{Nodes: 50, Bytes: 100}, Options{}); !errors.As(err, &limit) {
 		t.Errorf("a hundred nodes: %v", err)
 	}
+	deep := ""
+	for i := range 21 {
+		deep += "<a"
+		for j := range 10 {
+			deep += fmt.Sprintf(" xmlns:p%d='u%d'", i*10+j, j)
+		}
+		deep += ">"
+	}
+	if _, err := Parse([]byte(deep), &Budget{Nodes: 50, Bytes: 10000}, Options{}); !errors.As(err, &limit) {
+		t.Errorf("two hundred and ten namespaces: %v", err)
+	}
 	if _, err := Parse([]byte("<a>"+strings.Repeat("b", 101)+"</a>"), &Budget{Nodes: 50, Bytes: 100}, Options{}); !errors.As(err, &limit) {
 		t.Errorf("a hundred bytes: %v", err)
 	}
 }
 
 func TestScope(t *testing.T) {
-	s := &Scope{"p", "urn:inner", &Scope{"", "", &Scope{"p", "urn:outer", &Scope{"", "urn:d", &Scope{"q", "urn:outer", nil}}}}}
+	s := (*Scope)(nil).Declare("q", "urn:outer").Declare("", "urn:d").Declare("p", "urn:outer").Declare("", "").Declare("p", "urn:inner")
 	list := ""
 	s.Each(func(prefix, uri string) { list += prefix + "=" + uri + " " })
 	if list != "q=urn:outer p=urn:inner " {
