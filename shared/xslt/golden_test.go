@@ -161,7 +161,7 @@ func canonical(t *testing.T, text string) string {
 		_, text, _ = strings.Cut(text, "?>")
 		text = strings.TrimPrefix(text, "\n")
 	}
-	b := &tree.Budget{Nodes: 1e6, Bytes: 1e9}
+	b := &tree.Budget{Nodes: 1e6, Bytes: 1e9, Steps: 1e9}
 	doc, err := tree.Parse([]byte("<_>"+text+"</_>"), b, tree.Options{})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)

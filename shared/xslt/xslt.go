@@ -125,8 +125,8 @@ func (s *Stylesheet) Run(ctx context.Context, source []byte, o Options) (Result,
 
 func (s *Stylesheet) run(ctx context.Context, source []byte, o Options, steps int) (res Result, err error) {
 	r := &run{sheet: s, params: o.Params, globals: make([]globalValue, len(s.globals))}
-	r.budget = tree.Budget{Nodes: MaxNodes, Bytes: MaxText}
-	r.env = expr.Env{Ctx: ctx, Budget: &r.budget, Global: r.global, Key: r.key, Call: r.call, Now: o.Now, Steps: steps}
+	r.budget = tree.Budget{Nodes: MaxNodes, Bytes: MaxText, Steps: steps}
+	r.env = expr.Env{Ctx: ctx, Budget: &r.budget, Global: r.global, Key: r.key, Call: r.call, Now: o.Now}
 	if r.source, err = tree.Parse(source, &r.budget, tree.Options{Charset: o.Charset, Strip: s.strip()}); err != nil {
 		return Result{}, err
 	}
@@ -153,7 +153,7 @@ func Compile(text []byte) (*Stylesheet, error) {
 	if len(text) > maxSheet {
 		return nil, Problems{{1, fmt.Sprintf("the stylesheet is larger than %d bytes", maxSheet)}}
 	}
-	b := &tree.Budget{Nodes: MaxNodes, Bytes: MaxText}
+	b := &tree.Budget{Nodes: MaxNodes, Bytes: MaxText, Steps: MaxSteps}
 	t, err := tree.Parse(text, b, tree.Options{Lines: true, Strip: func(n tree.Name) bool { return n != tree.Name{Space: Space, Local: "text"} }})
 	if err != nil {
 		var e *xmltoken.Error

@@ -50,8 +50,6 @@ type Env struct {
 	Call func(function int, args []Value) Value
 	// Now is the time of the transformation.
 	Now time.Time
-	// Steps is how much work may still be done, in the units of Tick.
-	Steps int
 
 	ticks int
 }
@@ -60,9 +58,7 @@ type Env struct {
 // thousand units it looks whether the context is done, or the work too much.
 func (e *Env) Tick(n int) {
 	if e.ticks += n; e.ticks > 4096 {
-		if e.Steps -= e.ticks; e.Steps < 0 {
-			panic(tree.Limit("the transformation takes too many steps"))
-		}
+		e.Budget.Step(e.ticks)
 		e.ticks = 0
 		if err := e.Ctx.Err(); err != nil {
 			panic(Stopped{err})

@@ -16,7 +16,7 @@ const doc = `<doc xmlns:p="urn:p"><chapter title="Introduction"><para type="warn
 // evaluate gives the text of a value: nodes as their texts in brackets.
 func evaluate(t testing.TB, src string, two bool) (out string, err error) {
 	t.Helper()
-	b := &tree.Budget{Nodes: 1e5, Bytes: 1e7}
+	b := &tree.Budget{Nodes: 1e5, Bytes: 1e7, Steps: 1e7}
 	d, err := tree.Parse([]byte(doc), b, tree.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func evaluate(t testing.TB, src string, two bool) (out string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	env := &Env{Ctx: ctx, Budget: b, Global: func(i int) Value { return vars[i] }, Now: time.Unix(0, 0), Steps: 1e8}
+	env := &Env{Ctx: ctx, Budget: b, Global: func(i int) Value { return vars[i] }, Now: time.Unix(0, 0)}
 	c := &Context{Env: env, Node: d.Root.First, Current: d.Root.First, Pos: 1, Size: 1, Locals: make([]Value, 20)}
 	defer func() {
 		switch p := recover().(type) {
@@ -193,14 +193,14 @@ func FuzzExpr(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := &tree.Budget{Nodes: 1e5, Bytes: 1e7}
+		b := &tree.Budget{Nodes: 1e5, Bytes: 1e7, Steps: 1e7}
 		d, err := tree.Parse([]byte(doc), b, tree.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		c := &Context{Env: &Env{Ctx: ctx, Budget: b, Steps: 1e7}}
+		c := &Context{Env: &Env{Ctx: ctx, Budget: b}}
 		for n := d.Root; n != nil; n = n.Following(d.Root) {
 			for _, p := range list {
 				matches(p, c, n)

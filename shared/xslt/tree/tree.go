@@ -149,6 +149,7 @@ next:
 type Budget struct {
 	Nodes int // that may still be made
 	Bytes int // of text that may still be made
+	Steps int // nodes that may still be looked at
 	trees int32
 }
 
@@ -161,6 +162,13 @@ func (l Limit) Error() string { return string(l) }
 func (b *Budget) Take(n int) {
 	if b.Nodes -= n; b.Nodes < 0 {
 		panic(Limit("the transformation makes too many nodes"))
+	}
+}
+
+// Step takes n steps from the budget.
+func (b *Budget) Step(n int) {
+	if b.Steps -= n; b.Steps < 0 {
+		panic(Limit("the transformation takes too many steps"))
 	}
 }
 
@@ -333,13 +341,15 @@ func (n *Node) Text() string {
 	if n.First == n.Last && n.First.Kind == Text {
 		return n.First.Data
 	}
-	size := 0
+	size, nodes := 0, 0
 	for c := n.First; c != nil; c = c.Following(n) {
+		nodes++
 		if c.Kind == Text {
 			size += len(c.Data)
 		}
 	}
-	n.tree.budget.Text(size/16 + 1) // so that it cannot be read for ever
+	n.tree.budget.Step(nodes)
+	n.tree.budget.Text(size / 16) // so that it cannot be read for ever
 	var b strings.Builder
 	b.Grow(size)
 	for c := n.First; c != nil; c = c.Following(n) {

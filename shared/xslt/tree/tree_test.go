@@ -10,7 +10,7 @@ import (
 
 func parse(t testing.TB, text string, o Options) *Tree {
 	t.Helper()
-	d, err := Parse([]byte(text), &Budget{Nodes: 1000, Bytes: 10000}, o)
+	d, err := Parse([]byte(text), &Budget{Nodes: 1000, Bytes: 10000, Steps: 1000}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
