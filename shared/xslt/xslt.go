@@ -1,7 +1,8 @@
 // Package xslt compiles and runs XSLT 1.0 stylesheets, and of XSLT 2.0 what package
 // expr says and what stylesheets of API proxies commonly use: value-of/@separator,
 // @select where 1.0 wants content, several modes, xpath-default-namespace,
-// copy-namespaces, xsl:for-each-group, xsl:function, xsl:sequence, xsl:namespace, and @as with the simplest types.
+// copy-namespaces, xsl:for-each-group, xsl:function, xsl:sequence, xsl:namespace, and
+// @as with the simplest types.
 // Everything else of 2.0 and 3.0 is refused by Compile, by its name and line, and so
 // are xsl:import, xsl:include, document() and extensions: a stylesheet reads nothing
 // but its source.
@@ -11,8 +12,8 @@
 // first, nodes compare as strings, a double of a million is 1.0E6.
 //
 // A Stylesheet is immutable and shared by all calls. Run is bounded: in the nodes and
-// the text it makes, in the depth of templates, in steps, and by its context. Elements nested
-// more than xmltoken.MaxDepth deep and document type declarations are refused.
+// the text it makes, in the depth of templates, in steps, and by its context. Elements
+// nested more than xmltoken.MaxDepth deep and document type declarations are refused.
 //
 // Source: https://www.w3.org/TR/1999/REC-xslt-19991116
 package xslt

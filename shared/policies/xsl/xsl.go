@@ -24,13 +24,14 @@
 //
 // Differences from Apigee: stylesheets are those of XSLT 1.0, with the functions and
 // the syntax of 2.0 that are commonly used. Of 2.0 and 3.0 are refused:
-// xsl:analyze-string, xsl:result-document, character maps, tunnel
-// parameters, types other than the simplest, dates other than as text, and regular
-// expressions that are not literals; where the host offers a Java virtual machine, it
-// runs those stylesheets. A stylesheet of version 1.0 runs by the rules of 1.0, where
-// Saxon uses those of 2.0 with its own numbers: a million is 1000000, not 1.0E6.
-// xsl:sort with a language compares letters without their case first, not by that
-// language. Reasons in faults are perigee's words, not those of Saxon.
+// xsl:analyze-string, xsl:result-document, character maps, tunnel parameters, types
+// other than the simplest, dates other than as text, and regular expressions that are
+// not literals; where the host offers a Java virtual machine, it runs those
+// stylesheets. A stylesheet of version 1.0 runs by the rules of 1.0, where Saxon uses
+// those of 2.0 with its own numbers: a million is 1000000, not 1.0E6. xsl:sort with a
+// language compares letters without their case first, not by that language. An
+// OutputVariable that is a message is refused at deployment. Reasons in faults are
+// perigee's words, not those of Saxon.
 package xsl
 
 import (
