@@ -20,9 +20,8 @@ type compiler struct {
 	attrSets map[tree.Name][]*attributeSet
 	keyNames map[tree.Name]int
 	aliases  map[string]alias
-	formats  []declared // xsl:decimal-format, read before expressions
-	frame    *frame     // of what is being compiled
-	order    int        // of template rules
+	frame    *frame // of what is being compiled
+	order    int    // of template rules
 	used     []setUse
 	calls    []call
 	funcs    map[tree.Name][]*function
@@ -33,11 +32,6 @@ type call struct {
 	n    *tree.Node
 	name tree.Name
 	to   *callTemplate
-}
-
-type declared struct {
-	n  *tree.Node
-	st *static
 }
 
 // setUse is a use of attribute sets, resolved when all are known.

@@ -138,8 +138,9 @@ func (c *compiler) bindFormatNumber(scope *tree.Scope) func(*expr.Static, []expr
 	return func(_ *expr.Static, args []expr.Expr) (func(*expr.Context, []expr.Value) expr.Value, error) {
 		var name tree.Name
 		if len(args) > 2 {
-			text, ok := expr.Literal(args[2])
-			if name, ok = resolveQName(scope, text); !ok {
+			text, literal := expr.Literal(args[2])
+			resolved, ok := resolveQName(scope, text)
+			if name = resolved; !literal || !ok {
 				return nil, errors.New("the name of a decimal format must be a literal name")
 			}
 		}
