@@ -26,7 +26,7 @@ import (
 //	                      known and without effect
 //
 // Options after the name: required (absent is an error; an absent parent
-// requires nothing), once (a second one is an error), raw (the text keeps its
+// requires nothing), once (a second one that differs is an error), raw (the text keeps its
 // outer white space).
 //
 // Fields may be strings, booleans (true, false, 1, 0 in any case), integers,
@@ -157,7 +157,11 @@ func (d decoder) child(el, c *Element, v reflect.Value, n *node, seen *marks) {
 }
 
 func (d decoder) repeated(el, c *Element, f *field) {
-	if f.once {
+	switch {
+	case el.Child(c.Name).equals(c):
+		d.problems.Warnf(c.Pos, "second <%s> in <%s>, the same again", c.Name, el.Name)
+		return
+	case f.once:
 		d.problems.Errorf(c.Pos, "second <%s> in <%s>", c.Name, el.Name)
 		return
 	}

@@ -166,7 +166,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"<Mode>a<b/></Mode>", "1: warning: <b> is not an element of <Mode>"},
 		{"<Set tpye='x' type='y'><Variable/><Group a='b'>x<Sub/></Group></Set>",
 			"1: warning: a is not an attribute of <Group>\n1: warning: text in <Group> has no effect\n1: warning: tpye is not an attribute of <Set>, did you mean type?"},
-		{"<Set type='y'><Variable/><Vaule>1</Vaule>\n<Value/><Value/>\n<Name/><Group/><Group><Sub/></Group></Set>",
+		{"<Set type='y'><Variable/><Vaule>1</Vaule>\n<Value/><Value>2</Value>\n<Name/><Group/><Group><Sub/></Group></Set>",
 			"1: warning: <Vaule> is not an element of <Set>, did you mean <Value>?\n2: second <Value> in <Set>\n3: warning: <Name> is not an element of <Set>\n3: warning: second <Group> in <Set>, both count"},
 	} {
 		var got config

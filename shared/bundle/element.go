@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,12 @@ func (e *Element) Child(name string) *Element {
 		}
 	}
 	return nil
+}
+
+// equals reports whether another element says the same, white space around its
+// content aside.
+func (e *Element) equals(other *Element) bool {
+	return slices.Equal(e.Attrs, other.Attrs) && strings.TrimSpace(e.InnerXML()) == strings.TrimSpace(other.InnerXML())
 }
 
 // All yields the children called name, in document order.
