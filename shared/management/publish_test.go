@@ -359,3 +359,23 @@ func TestAppsNeedARole(t *testing.T) {
 		}
 	}
 }
+
+// The calls of apigeecli developers credit, adjust and subscriptions, with the
+// address escaped twice.
+func TestCallsMonetization(t *testing.T) {
+	a := published(t)
+	at := "developers/dev%2540acme.com/"
+	a.do("POST", at+"balance:credit", `{"transactionAmount":{"currencyCode":"USD","units":"200"},"transactionId":"T1"}`).
+		want(200, `"currencyCode":"USD"`, `"units":"200"`, `"lastCreditTime":"1767323045000"`)
+	a.do("POST", at+"balance:adjust", `{"adjustment":{"currencyCode":"USD","units":"10","nanos":500000000}}`).want(200, `"units":"189"`, `"nanos":500000000`)
+	a.do("POST", at+"balance:adjust", `{"adjustment":{"currencyCode":"USD","units":"-11"}}`).want(400, `"status":"FAILED_PRECONDITION"`)
+	a.do("GET", at+"subscriptions", nil).want(200).is(`{}`)
+	name := a.do("POST", at+"subscriptions", `{"apiproduct":"gold"}`).want(200, `"startTime":"1767323045000"`).text("name")
+	a.do("GET", at+"subscriptions/"+name, nil).want(200, `"apiproduct":"gold"`)
+	a.do("GET", at+"subscriptions", nil).want(200, `"developerSubscriptions":[{`, name)
+	a.do("GET", at+"subscriptions?count=1", nil).want(200, name).lacks("nextStartKey")
+	a.do("POST", at+"subscriptions", `{"apiproduct":"silver"}`).want(200)
+	a.do("GET", at+"subscriptions?count=1", nil).want(200, "nextStartKey")
+	a.do("POST", at+"subscriptions/"+name+":expire", nil).want(200, `"endTime":"1767323045000"`)
+	a.do("POST", "developers/none@acme.com/balance:credit", `{"transactionAmount":{"currencyCode":"USD","units":"1"}}`).want(404)
+}
