@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/perigee-gateway/perigee/shared/boot"
 	"github.com/perigee-gateway/perigee/shared/hosttest"
 )
 
@@ -69,11 +71,27 @@ func TestBuildpack(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "main")
 	run(t, source, "go", "build", "-o", program, "./functions.local/app")
 
-	env := hosttest.Environ(hosttest.Seed(t, hosttest.Backend(t)))
+	config := hosttest.Seed(t, hosttest.Backend(t))
+	env := hosttest.Environ(config)
+	env["PERIGEE_ANALYTICS_INTERVAL"] = "1h"
 	gateway := startFunctionOf(t, program, "Gateway", env)
-	hosttest.Run(t, hosttest.To(gateway))
-	hosttest.Cut(t, hosttest.To(gateway), false)
-	resp, err := http.Get(startFunctionOf(t, program, "Management", map[string]string{"PERIGEE_STORE": "memory:", "PERIGEE_KEYSTORE": "memory:"}) + "/v1/organizations")
+	hosttest.Run(t, hosttest.To(gateway.url))
+	hosttest.Cut(t, hosttest.To(gateway.url), false)
+	const calls = 7
+	for range calls {
+		resp, err := http.Get(gateway.url + "/hello/term")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	gateway.term(t)
+	if n := counted(t, config, "/term"); n != calls {
+		t.Errorf("%v calls are counted after SIGTERM, want %d", n, calls)
+	}
+
+	management := startFunctionOf(t, program, "Management", map[string]string{"PERIGEE_STORE": "memory:", "PERIGEE_KEYSTORE": "memory:"})
+	resp, err := http.Get(management.url + "/v1/organizations")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +101,35 @@ func TestBuildpack(t *testing.T) {
 	}
 }
 
-// startFunctionOf starts the program as the platform does and returns its URL.
-func startFunctionOf(t *testing.T, program, target string, env map[string]string) string {
+// counted is how many calls with a path suffix are in the statistics of a store,
+// which no other process may have open.
+func counted(t *testing.T, c boot.Config, suffix string) float64 {
+	t.Helper()
+	h, err := boot.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	return hosttest.CallsBy(t, h, "proxy_pathsuffix")[suffix]
+}
+
+// function is a process of the program.
+type function struct {
+	url string
+	cmd *exec.Cmd
+}
+
+// term tells the process to end, as the platform does, and waits for that.
+func (f *function) term(t *testing.T) {
+	t.Helper()
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.cmd.Wait() // the framework ends by the signal
+}
+
+// startFunctionOf starts the program as the platform does.
+func startFunctionOf(t *testing.T, program, target string, env map[string]string) *function {
 	t.Helper()
 	port := freePort(t)
 	cmd := exec.Command(program)
@@ -105,7 +150,7 @@ func startFunctionOf(t *testing.T, program, target string, env map[string]string
 		}
 	})
 	await(t, "127.0.0.1:"+port)
-	return "http://127.0.0.1:" + port
+	return &function{url: "http://127.0.0.1:" + port, cmd: cmd}
 }
 
 // TestUploaded is that sources and what they embed are uploaded, and nothing else;

@@ -1,12 +1,10 @@
 package hosttest_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -187,7 +185,7 @@ func TestAnalyticsOverInstances(t *testing.T) {
 		h.Flush()
 		h.Flush() // writes nothing twice
 	}
-	counts := callsBy(t, hosts[1], "proxy_pathsuffix")
+	counts := hosttest.CallsBy(t, hosts[1], "proxy_pathsuffix")
 	t.Logf("%d calls in %.1f s, %d writes; by path %v", each*len(hosts), took.Seconds(), n, counts)
 	for i := range hosts {
 		got := counts[fmt.Sprintf("/i%d", i)]
@@ -199,41 +197,4 @@ func TestAnalyticsOverInstances(t *testing.T) {
 	if most := float64(len(hosts)) * (took.Seconds()/interval.Seconds() + 3); float64(n) > most {
 		t.Errorf("%d writes, want at most %.0f", n, most)
 	}
-}
-
-// callsBy asks the Management API for the calls of today by a dimension.
-func callsBy(t *testing.T, h *boot.Host, dimension string) map[string]float64 {
-	t.Helper()
-	h.Config.InsecureManagement = true
-	api, err := h.ManagementHandler()
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now().UTC()
-	times := now.Add(-time.Hour).Format("01/02/2006 15:04") + "~" + now.Add(time.Hour).Format("01/02/2006 15:04")
-	w := httptest.NewRecorder()
-	query := url.Values{"select": {"sum(message_count)"}, "timeRange": {times}}.Encode()
-	api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/v1/organizations/org/environments/test/stats/"+dimension+"?"+query, nil))
-	var answer struct {
-		Environments []struct {
-			Dimensions []struct {
-				Name    string
-				Metrics []struct{ Values []json.Number }
-			}
-		}
-	}
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); w.Code != http.StatusOK || err != nil {
-		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
-	}
-	counts := map[string]float64{}
-	for _, e := range answer.Environments {
-		for _, d := range e.Dimensions {
-			v, err := d.Metrics[0].Values[0].Float64()
-			if err != nil {
-				t.Fatal(err)
-			}
-			counts[d.Name] = v
-		}
-	}
-	return counts
 }
