@@ -319,7 +319,9 @@ func (a *runtimeAPI) take(w http.ResponseWriter, r *http.Request, id string, fai
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Body.Read(buf)
-		pipe.Write(buf[:n])
+		if n > 0 { // an empty write would wait for a reader, too
+			pipe.Write(buf[:n])
+		}
 		if err != nil {
 			pipe.CloseWithError(err)
 			break
@@ -395,6 +397,9 @@ func (r *trailed) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Close ends the reading: what comes is let go.
+func (r *trailed) Close() error { return r.p.body.Close() }
 
 // TestBootstrap sends the matrix through the built program, under each service
 // that may call it.
