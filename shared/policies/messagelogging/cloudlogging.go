@@ -174,18 +174,13 @@ func mediaType(s string) string {
 func logName(s string) string {
 	kind, rest, _ := strings.Cut(strings.TrimSpace(s), "/")
 	owner, id, ok := strings.Cut(rest, "/logs/")
-	if !ok || owner == "" || id == "" || len(id) > 511 || strings.ContainsAny(owner, "/ ") {
+	if !ok || owner == "" || id == "" || len(id) > 511 || !made(owner, "-_.:") || !made(id, "/_-.%") {
 		return ""
 	}
 	switch kind {
 	case "projects", "organizations", "folders", "billingAccounts":
 	default:
 		return ""
-	}
-	for i := range len(id) {
-		if c := id[i]; !letterOrDigit(c) && !strings.ContainsRune("/_-.%", rune(c)) {
-			return ""
-		}
 	}
 	if strings.Contains(id, "%") { // escaped already
 		plain, err := url.PathUnescape(id)
@@ -195,6 +190,16 @@ func logName(s string) string {
 		id = plain
 	}
 	return kind + "/" + owner + "/logs/" + url.PathEscape(id)
+}
+
+// made reports whether s is made of letters, digits and others.
+func made(s, others string) bool {
+	for i := range len(s) {
+		if c := s[i]; !letterOrDigit(c) && strings.IndexByte(others, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func letterOrDigit(c byte) bool {

@@ -152,7 +152,7 @@ func TestPostClient(t *testing.T) {
 
 // FuzzLogName finds no name that leads to another resource.
 func FuzzLogName(f *testing.F) {
-	for _, s := range []string{"projects/p/logs/l", "projects/p/logs/a%2Fb", "projects/p/x/logs/l", "folders/1/logs/..", "projects//logs/x", "projects/p/logs/%zz"} {
+	for _, s := range []string{"projects/p/logs/l", "projects/p/logs/a%2Fb", "projects/p/x/logs/l", "folders/1/logs/..", "projects//logs/x", "projects/p/logs/%zz", "projects/#/logs/0", "projects/example.com:p-1/logs/l"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
