@@ -1,0 +1,6 @@
+//go:build race
+
+package jsonschema_test
+
+// raceEnabled: under the race detector pools drop what they hold on purpose.
+const raceEnabled = true
