@@ -261,35 +261,21 @@ func (e compare) eval(c *Context) Value {
 // atoms compares two values that are no nodes.
 func (e compare) atoms(a, b Value) bool {
 	if e.op > ne {
-		return e.numbers(a.Number(), b.Number())
+		return holds(e.op, a.Number(), b.Number())
 	}
 	switch {
 	case a.kind == Boolean || b.kind == Boolean:
 		return (a.Bool() == b.Bool()) == (e.op == eq)
 	case a.kind == Number || b.kind == Number:
-		return e.numbers(a.Number(), b.Number())
+		return holds(e.op, a.Number(), b.Number())
 	}
 	return (a.Text() == b.Text()) == (e.op == eq)
 }
 
-func (e compare) numbers(a, b float64) bool {
-	switch e.op {
-	case eq:
-		return a == b
-	case ne:
-		return a != b
-	case lt:
-		return a < b
-	case le:
-		return a <= b
-	case gt:
-		return a > b
-	}
-	return a >= b
-}
-
-func (e compare) strings(a, b string) bool {
-	switch e.op {
+// holds compares two values in their own order; NaN is neither below, above nor
+// equal to anything.
+func holds[T float64 | string](op compareOp, a, b T) bool {
+	switch op {
 	case eq:
 		return a == b
 	case ne:
@@ -329,7 +315,7 @@ func (e compare) sets(c *Context, a, b []*tree.Node) bool {
 			f := ParseNumber(x.Text())
 			c.Env.Tick(len(b))
 			for _, y := range b {
-				if e.numbers(f, ParseNumber(y.Text())) {
+				if holds(e.op, f, ParseNumber(y.Text())) {
 					return true
 				}
 			}
@@ -403,11 +389,11 @@ func (e compare) pair(a, b atomized) bool {
 	}
 	switch x.kind {
 	case Number:
-		return e.numbers(x.num, y.num)
+		return holds(e.op, x.num, y.num)
 	case Boolean:
-		return e.numbers(x.Number(), y.Number())
+		return holds(e.op, x.Number(), y.Number())
 	}
-	return e.strings(x.text, y.text)
+	return holds(e.op, x.text, y.text)
 }
 
 var kindNames = [...]string{Number: "a number", String: "a string", Boolean: "a boolean"}
