@@ -108,20 +108,18 @@ func updateBilling(c *call) (any, error) {
 // subscriptionIgnored are names in subscriptions that are the server's.
 var subscriptionIgnored = []string{"name", "createdAt", "lastModifiedAt"}
 
-func (c *call) subscriptions() (func(registry.Page) iter.Seq2[registry.Item[registry.Subscription], error], []string, error) {
+// subscriptionID is the scope of the payer's subscriptions, or the id of one.
+func (c *call) subscriptionID(name ...string) ([]string, error) {
 	p, err := c.payer()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	scope := registry.PayerID(c.param("org"), p)
-	return func(page registry.Page) iter.Seq2[registry.Item[registry.Subscription], error] {
-		return c.Registry.Subscriptions.List(c.ctx(), page, scope...)
-	}, scope, nil
+	return registry.PayerID(c.param("org"), p, name...), nil
 }
 
 // listDeveloperSubscriptions gives 100 unless asked for another number.
 func listDeveloperSubscriptions(c *call) (any, error) {
-	_, scope, err := c.subscriptions()
+	scope, err := c.subscriptionID()
 	if err != nil {
 		return nil, err
 	}
@@ -144,13 +142,16 @@ func listDeveloperSubscriptions(c *call) (any, error) {
 }
 
 func listGroupSubscriptions(c *call) (any, error) {
-	all, _, err := c.subscriptions()
+	scope, err := c.subscriptionID()
 	if err != nil {
 		return nil, err
 	}
 	p, err := c.page(100, maxListed)
 	if err != nil {
 		return nil, err
+	}
+	all := func(page registry.Page) iter.Seq2[registry.Item[registry.Subscription], error] {
+		return c.Registry.Subscriptions.List(c.ctx(), page, scope...)
 	}
 	items, next, err := take(p, all, func(i registry.Item[registry.Subscription]) string { return i.Name })
 	if err != nil {
@@ -172,20 +173,21 @@ func createSubscription(c *call) (any, error) {
 	if err := c.decode(s, subscriptionIgnored...); err != nil {
 		return nil, err
 	}
-	p, err := c.payer()
+	name := uuid.NewString()
+	id, err := c.subscriptionID(name)
 	if err != nil {
 		return nil, err
 	}
-	c.made = uuid.NewString()
-	return answered(s, c.Registry.Subscriptions.Create(c.ctx(), s, registry.SubscriptionID(c.param("org"), p, c.made)...))
+	c.made = name
+	return answered(s, c.Registry.Subscriptions.Create(c.ctx(), s, id...))
 }
 
 func getSubscription(c *call) (any, error) {
-	p, err := c.payer()
+	id, err := c.subscriptionID(c.param("subscription"))
 	if err != nil {
 		return nil, err
 	}
-	return answered(c.Registry.Subscriptions.Get(c.ctx(), registry.SubscriptionID(c.param("org"), p, c.param("subscription"))...))
+	return answered(c.Registry.Subscriptions.Get(c.ctx(), id...))
 }
 
 // expireSubscription ends a subscription now.
@@ -193,7 +195,7 @@ func expireSubscription(c *call) (any, error) {
 	if err := c.decode(new(apigee.GoogleCloudApigeeV1ExpireDeveloperSubscriptionRequest)); err != nil {
 		return nil, err
 	}
-	p, err := c.payer()
+	id, err := c.subscriptionID(c.param("subscription"))
 	if err != nil {
 		return nil, err
 	}
@@ -205,5 +207,5 @@ func expireSubscription(c *call) (any, error) {
 		s.EndTime = now
 		s.StartTime = min(s.StartTime, now)
 		return nil
-	}, registry.SubscriptionID(c.param("org"), p, c.param("subscription"))...))
+	}, id...))
 }

@@ -37,16 +37,11 @@ func renew(tx *Tx) error {
 	return err
 }
 
-// payerID is the id of what a payer has.
-func payerID(org string, p entity.Payer, more ...string) []string {
-	return append(append([]string{org}, p.Parts()...), more...)
+// PayerID is the id of the payer's account, and the scope of its subscriptions; with
+// a name, it is the id of that one.
+func PayerID(org string, p entity.Payer, subscription ...string) []string {
+	return append(append([]string{org}, p.Parts()...), subscription...)
 }
-
-// PayerID is the id of the payer's account, and the scope of its subscriptions.
-func PayerID(org string, p entity.Payer) []string { return payerID(org, p) }
-
-// SubscriptionID is the id of a subscription.
-func SubscriptionID(org string, p entity.Payer, name string) []string { return payerID(org, p, name) }
 
 func prepareSubscription(id []string, old, v *Subscription, now int64) error {
 	v.Name, v.LastModifiedAt, v.CreatedAt = id[len(id)-1], now, now

@@ -77,7 +77,7 @@ type Registry struct {
 	Apps           *Kind[entity.App]                                           // org, app id; made by CreateApp
 	Products       *Kind[apigee.GoogleCloudApigeeV1ApiProduct]                 // org, name
 	RatePlans      *Kind[apigee.GoogleCloudApigeeV1RatePlan]                   // org, product, name
-	Subscriptions  *Kind[Subscription]                                         // SubscriptionID
+	Subscriptions  *Kind[Subscription]                                         // PayerID, name
 	Accounts       *Kind[entity.Account]                                       // PayerID; written by EditAccount
 	Members        *Kind[entity.Member]                                        // org or Everywhere, member; written by Grant
 	AuditLog       *Kind[entity.AuditEntry]                                    // org, time backwards, random; written by Audit
