@@ -56,12 +56,8 @@ func start(t *testing.T) *stack {
 			t.Fatal(err)
 		}
 	}
-	place := "memory:"
-	if os.Getenv("FIRESTORE_EMULATOR_HOST") != "" {
-		place = "firestore:" + enginestest.Project()
-	}
 	h, err := boot.Open(t.Context(), boot.Config{
-		Organization: "o", Store: place, Keystore: "memory:", AnyHost: true, InsecureManagement: true, Refresh: time.Nanosecond, LogFormat: "text", LogLevel: "error",
+		Organization: "o", Store: enginestest.Place(), Keystore: "memory:", AnyHost: true, InsecureManagement: true, Refresh: time.Nanosecond, LogFormat: "text", LogLevel: "error",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -71,14 +71,6 @@ type stack struct {
 	running atomic.Int64 // calls that the gateway has not done with
 }
 
-// place is the store of a test: Firestore where there is an emulator.
-func place() string {
-	if os.Getenv("FIRESTORE_EMULATOR_HOST") != "" {
-		return "firestore:" + enginestest.Project()
-	}
-	return "memory:"
-}
-
 func start(t *testing.T, refresh time.Duration) *stack {
 	t.Helper()
 	s := &stack{t: t, seen: &http.Header{}}
@@ -97,7 +89,7 @@ func start(t *testing.T, refresh time.Duration) *stack {
 		}
 	}
 	h, err := boot.Open(t.Context(), boot.Config{
-		Organization: "o", Store: place(), Keystore: "memory:", AnyHost: true, InsecureManagement: true, Refresh: refresh, LogFormat: "text", LogLevel: "error",
+		Organization: "o", Store: enginestest.Place(), Keystore: "memory:", AnyHost: true, InsecureManagement: true, Refresh: refresh, LogFormat: "text", LogLevel: "error",
 	})
 	if err != nil {
 		t.Fatal(err)

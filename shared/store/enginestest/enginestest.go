@@ -61,6 +61,15 @@ func Project() string {
 	return fmt.Sprintf("test-%x-%d-%d", time.Now().UnixNano(), os.Getpid(), projects.Add(1))
 }
 
+// Place is an empty store as hosts are told of one: Firestore where there is an
+// emulator, memory elsewhere.
+func Place() string {
+	if os.Getenv("FIRESTORE_EMULATOR_HOST") != "" {
+		return "firestore:" + Project()
+	}
+	return "memory:"
+}
+
 // StartEmulator starts a Firestore emulator of the test's own, for tests that
 // stop it, and returns its address and what kills it.
 func StartEmulator(t testing.TB) (host string, kill func()) {
